@@ -1,0 +1,54 @@
+"""Differentially private synthetic tables.
+
+::
+
+    schema = dpsynth.Schema.load("schema.yaml")
+    synth = dpsynth.Synthesizer(schema, epsilon=1.0, delta=1e-9)
+    print(synth.plan())
+    release = synth.fit("private.csv")
+    table = release.sample(10_000, seed=7)
+    release.save("table.dpsynth")
+
+Names are loaded on first use, so that ``import dpsynth`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dpsynth.data.draft import draft_schema as draft_schema
+    from dpsynth.errors import DpsynthError as DpsynthError
+    from dpsynth.release.bundle import load as load
+    from dpsynth.release.release import Release as Release
+    from dpsynth.release.verify import verify as verify
+    from dpsynth.schema import Schema as Schema
+    from dpsynth.synthesizer import Synthesizer as Synthesizer
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "DpsynthError": "dpsynth.errors",
+    "Release": "dpsynth.release.release",
+    "Schema": "dpsynth.schema",
+    "Synthesizer": "dpsynth.synthesizer",
+    "draft_schema": "dpsynth.data.draft",
+    "load": "dpsynth.release.bundle",
+    "verify": "dpsynth.release.verify",
+}
+
+__all__ = ["DpsynthError", "Release", "Schema", "Synthesizer", "draft_schema", "load", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name where it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'dpsynth' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

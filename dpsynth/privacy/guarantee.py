@@ -1,0 +1,227 @@
+"""The guarantee, and the two currencies it is spent in.
+
+Gaussian differential privacy (GDP): a ``mu``-GDP mechanism is as hard to see through as telling ``N(0, 1)``
+from ``N(mu, 1)``; under (also fully adaptive) composition ``mu**2`` adds. Zero-concentrated differential
+privacy (zCDP): ``rho`` adds; it prices noise that is not exactly Gaussian, such as the discrete Gaussian.
+
+Both are converted to (epsilon, delta) with 50 significant digits and then rounded to the safe side: a
+budget down, a delta or an epsilon up.
+
+References:
+    Dong, Roth, Su 2022, "Gaussian Differential Privacy" (arXiv:1905.02383): Corollary 2.13 (conversion),
+    Corollary 3.3 (composition). Smith, Thakurta 2022 (arXiv:2210.17520): fully adaptive GDP filter.
+    Canonne, Kamath, Steinke 2020, "The Discrete Gaussian for Differential Privacy" (arXiv:2004.00010):
+    Proposition 12 (conversion of zCDP).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from dpsynth.errors import GuaranteeError
+
+__all__ = [
+    "Calculus",
+    "Guarantee",
+    "gdp_budget",
+    "gdp_delta",
+    "gdp_epsilon",
+    "zcdp_budget",
+    "zcdp_delta",
+    "zcdp_epsilon",
+]
+
+Calculus: TypeAlias = Literal["gdp", "zcdp"]
+
+_DIGITS = 50
+_MARGIN = 2.0**-140  # added to every delta: far above the error of 50 digits, far below any delta in use
+_LARGEST_EPSILON = 1e4
+_LARGEST_MU = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarantee:
+    """(epsilon, delta)-differential privacy for adding or removing one privacy unit.
+
+    Attributes:
+        epsilon: In (0, 10000].
+        delta: In (0, 1); should be well below one over the number of units.
+        unit: ``"row"``, or the name of the column whose value identifies the unit.
+        rows_per_unit: Most rows one unit has among those counted.
+
+    Raises:
+        GuaranteeError: a number is outside its range, or not a number.
+    """
+
+    epsilon: float
+    delta: float
+    unit: str = "row"
+    rows_per_unit: int = 1
+
+    def __post_init__(self) -> None:
+        _require_number("epsilon", self.epsilon)
+        _require_number("delta", self.delta)
+        if not 0.0 < self.epsilon <= _LARGEST_EPSILON:
+            raise GuaranteeError(
+                f"epsilon={self.epsilon} is outside (0, {_LARGEST_EPSILON:g}]; "
+                "common choices lie between 0.1 and 10"
+            )
+        if not 0.0 < self.delta < 1.0:
+            raise GuaranteeError(
+                f"delta={self.delta} is outside (0, 1); choose a number far below one over the number of "
+                "people, such as 1e-9"
+            )
+        if self.rows_per_unit < 1:
+            raise GuaranteeError(f"rows_per_unit={self.rows_per_unit} is below 1")
+
+    def budget(self, calculus: Calculus) -> float:
+        """Return the largest ``mu**2`` (gdp) or ``rho`` (zcdp) this guarantee affords, rounded down."""
+        return (gdp_budget if calculus == "gdp" else zcdp_budget)(self.epsilon, self.delta)
+
+    def __str__(self) -> str:
+        who = (
+            "one row" if self.unit == "row" else f"all rows of one {self.unit} (at most {self.rows_per_unit})"
+        )
+        return f"({self.epsilon:g}, {self.delta:g})-differential privacy for adding or removing {who}"
+
+
+def gdp_delta(mu_squared: float, epsilon: float) -> float:
+    """Return the delta of a mu-GDP mechanism at ``epsilon``, rounded up.
+
+    ``delta = Phi(-epsilon/mu + mu/2) - exp(epsilon) * Phi(-epsilon/mu - mu/2)``.
+
+    Args:
+        mu_squared: ``mu**2``, at least 0.
+        epsilon: At least 0.
+    """
+    return _up(_gdp_delta(mu_squared, epsilon) + _MARGIN)
+
+
+def gdp_budget(epsilon: float, delta: float) -> float:
+    """Return the largest ``mu**2`` whose delta at ``epsilon`` is at most ``delta``, rounded down.
+
+    The float returned satisfies ``gdp_delta(budget, epsilon) <= delta``.
+    """
+    mu = _largest(lambda m: _gdp_delta(m * m, epsilon) + _MARGIN <= delta, _LARGEST_MU)
+    budget = math.nextafter(mu * mu, 0.0)
+    while budget > 0 and gdp_delta(budget, epsilon) > delta:
+        budget = math.nextafter(budget, 0.0)
+    return _usable(budget, epsilon, delta)
+
+
+def gdp_epsilon(mu_squared: float, delta: float) -> float:
+    """Return the least epsilon at which a mu-GDP mechanism has a delta of at most ``delta``, rounded up."""
+    return _least(lambda e: gdp_delta(mu_squared, e) <= delta)
+
+
+def zcdp_delta(rho: float, epsilon: float) -> float:
+    """Return a delta that every rho-zCDP mechanism has at ``epsilon``, rounded up.
+
+    ``min over alpha > 1 of exp((alpha-1)(alpha*rho-epsilon)) / (alpha-1) * (1 - 1/alpha)**alpha``; any alpha
+    gives a valid delta, so the search for the best one cannot err on the unsafe side.
+    """
+    return _up(_zcdp_delta(rho, epsilon) + _MARGIN)
+
+
+def zcdp_budget(epsilon: float, delta: float) -> float:
+    """Return the largest rho whose delta at ``epsilon`` is at most ``delta``, rounded down."""
+    rho = _largest(lambda r: _zcdp_delta(r, epsilon) + _MARGIN <= delta, _LARGEST_MU)
+    while rho > 0 and zcdp_delta(rho, epsilon) > delta:
+        rho = math.nextafter(rho, 0.0)
+    return _usable(rho, epsilon, delta)
+
+
+def zcdp_epsilon(rho: float, delta: float) -> float:
+    """Return the least epsilon at which every rho-zCDP mechanism has at most ``delta``, rounded up."""
+    return _least(lambda e: zcdp_delta(rho, e) <= delta)
+
+
+def _gdp_delta(mu_squared: float, epsilon: float) -> Any:
+    import mpmath  # noqa: PLC0415  -- lazy: costs 0.2 s at import
+
+    with mpmath.workdps(_DIGITS):
+        if mu_squared == 0:
+            return mpmath.mpf(0)
+        mu, eps = mpmath.sqrt(mpmath.mpf(mu_squared)), mpmath.mpf(epsilon)
+        return mpmath.ncdf(-eps / mu + mu / 2) - mpmath.exp(eps) * mpmath.ncdf(-eps / mu - mu / 2)
+
+
+def _zcdp_delta(rho: float, epsilon: float) -> Any:
+    import mpmath  # noqa: PLC0415  -- lazy: costs 0.2 s at import
+
+    if rho == 0:
+        return mpmath.mpf(0)
+
+    def log_delta(alpha: float) -> float:
+        a1 = alpha - 1
+        return a1 * (alpha * rho - epsilon) - math.log(a1) + alpha * (math.log(a1) - math.log(alpha))
+
+    # log_delta is smooth with one minimum; golden-section search on log(alpha - 1).
+    low, high = -40.0, 60.0
+    ratio = (math.sqrt(5) - 1) / 2
+    while high - low > 1e-12 * (1 + abs(low)):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if log_delta(1 + math.exp(left)) <= log_delta(1 + math.exp(right)):
+            high = right
+        else:
+            low = left
+    with mpmath.workdps(_DIGITS):
+        a1 = mpmath.mpf(math.exp((low + high) / 2))
+        alpha = 1 + a1
+        exponent = a1 * (alpha * mpmath.mpf(rho) - mpmath.mpf(epsilon))
+        return min(
+            mpmath.mpf(1),
+            mpmath.exp(exponent) / a1 * mpmath.exp(alpha * (mpmath.log(a1) - mpmath.log(alpha))),
+        )
+
+
+def _require_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise GuaranteeError(f"{name}={value!r} is not a finite number")
+
+
+def _usable(budget: float, epsilon: float, delta: float) -> float:
+    if budget <= 0:
+        raise GuaranteeError(
+            f"epsilon={epsilon:g}, delta={delta:g} affords no measurement at all; raise epsilon or delta"
+        )
+    return budget
+
+
+def _up(value: Any) -> float:
+    """Return the least float that is certainly not below ``value`` (at most 1)."""
+    return min(1.0, math.nextafter(float(value), math.inf))
+
+
+def _largest(holds: Callable[[float], Any], top: float) -> float:
+    """Return a float at which the downward-closed ``holds`` is true, within one ulp of the largest."""
+    low, high = 0.0, 2.0**-60
+    while high < top and holds(high):
+        low, high = high, high * 2
+    return _bisect(holds, low, high)
+
+
+def _least(holds: Callable[[float], Any]) -> float:
+    """Return a float at which the upward-closed ``holds`` is true, within one ulp of the least."""
+    if holds(0.0):
+        return 0.0
+    low, high = 0.0, 2.0**-60
+    while not holds(high):
+        low, high = high, high * 2
+        if high > 1e9:
+            raise GuaranteeError("no epsilon below 1e9 belongs to this budget and delta")
+    return _bisect(holds, high, low)
+
+
+def _bisect(holds: Callable[[float], Any], inside: float, outside: float) -> float:
+    while True:
+        middle = (inside + outside) / 2
+        if middle in (inside, outside):
+            return inside
+        if holds(middle):
+            inside = middle
+        else:
+            outside = middle

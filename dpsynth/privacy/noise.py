@@ -1,0 +1,166 @@
+"""Noise from the operating system's entropy, as exact integers. There is no seed, here or anywhere above.
+
+The rounded Gaussian is sampled by lazy inversion. Sixty-four random bits give a sign and an interval of
+tail probabilities; the inverse normal of its middle, in double precision with a certified error margin,
+almost always rounds to one integer wherever in the interval the true value lies. Where it does not, more
+bits are drawn and the comparison is made with mpmath at a higher precision, until it does.
+
+Only the curator imports this module.
+
+References:
+    Canonne, Kamath, Steinke 2020 (arXiv:2004.00010), Algorithm 1 (exact Bernoulli(exp(-x)));
+    OpenDP's discrete Gaussian (the second backend).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["discrete_gaussian", "exponential_choice", "rounded_gaussian"]
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+Entropy: TypeAlias = Callable[[int], bytes]
+
+_TAIL_BITS = 63
+_CHUNK = 1 << 18
+# |error| of scipy's ndtri for tails in [2^-64, 1/2]: Cephes states 5e-16 relative; we allow 4,000 times that.
+_NDTRI_MARGIN = 2.0**-39
+_MILLS = 1.2533141373155003  # sup of (1 - Phi(z)) / phi(z) over z >= 0 is sqrt(pi / 2)
+
+
+def rounded_gaussian(size: int, sigma: float) -> Integers:
+    """Return ``size`` independent draws of ``round(N(0, sigma**2))``, exactly distributed.
+
+    Args:
+        size: Number of draws, at least 0.
+        sigma: Standard deviation in counts, in (0, 2**40]; the float is taken as the exact real it is.
+
+    Returns:
+        int64 array of shape ``(size,)``.
+
+    Privacy: this is noise; the act that uses it is priced by the curator. Proof: proofs/rounded_gaussian.md
+    """
+    return _rounded_gaussian(size, sigma, os.urandom)
+
+
+def discrete_gaussian(size: int, sigma: float) -> Integers:
+    """Return ``size`` draws of OpenDP's discrete Gaussian of scale ``sigma``, about 50 microseconds each.
+
+    Privacy: this is noise; priced in zCDP by the curator. Reference: OpenDP ``make_gaussian`` on integers.
+    """
+    import opendp.prelude as dp  # noqa: PLC0415  -- lazy: costs 2 s at import
+
+    if size == 0:
+        return np.zeros(0, dtype=np.int64)
+    dp.enable_features("contrib")
+    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T=float)
+    draw = dp.m.make_gaussian(*space, scale=sigma)
+    return np.asarray(draw([0] * size), dtype=np.int64)
+
+
+def exponential_choice(scores: Sequence[int], epsilon: float, sensitivity: int) -> int:
+    """Return ``i`` with probability exactly proportional to ``exp(epsilon * scores[i] / (2 * sensitivity))``.
+
+    Rejection: propose an index uniformly, accept it with probability
+    ``exp(-epsilon * (max - scores[i]) / (2 * sensitivity))``; all in integers. At most ``len(scores)``
+    proposals are expected.
+
+    Args:
+        scores: At least one integer score.
+        epsilon: Positive; the float is taken as the exact rational it is.
+        sensitivity: Most by which one privacy unit changes any score, at least 1.
+
+    Privacy: priced by the curator as ``ExponentialMechanism``. Proof: proofs/exponential_mechanism.md
+    """
+    rate = Fraction(epsilon) / (2 * sensitivity)
+    top = max(scores)
+    while True:
+        index = secrets.randbelow(len(scores))
+        if _bernoulli_exp(rate * (top - scores[index])):
+            return index
+
+
+def _bernoulli_exp(x: Fraction) -> bool:
+    """Return True with probability ``exp(-x)``, ``x >= 0``. Reference: arXiv:2004.00010, Algorithm 1."""
+    while x > 1:
+        if not _bernoulli_exp_unit(Fraction(1)):
+            return False
+        x -= 1
+    return _bernoulli_exp_unit(x)
+
+
+def _bernoulli_exp_unit(x: Fraction) -> bool:
+    k = 1
+    while secrets.randbelow(x.denominator * k) < x.numerator:
+        k += 1
+    return k % 2 == 1
+
+
+def _rounded_gaussian(size: int, sigma: float, entropy: Entropy) -> Integers:
+    draws = np.empty(size, dtype=np.int64)
+    for start in range(0, size, _CHUNK):
+        stop = min(size, start + _CHUNK)
+        bits = np.frombuffer(entropy(8 * (stop - start)), dtype="<u8")
+        draws[start:stop] = _invert(bits, sigma, entropy)
+    return draws
+
+
+def _invert(bits: npt.NDArray[np.uint64], sigma: float, entropy: Entropy) -> Integers:
+    """Turn words of 64 random bits into draws: the top bit is the sign, the others the tail's interval.
+
+    A tail ``u`` of 63 bits stands for the interval ``[u, u+1) * 2**-64`` of upper-tail probabilities in
+    ``[0, 1/2)``; the true point in it is settled by further bits only when it matters.
+    """
+    from scipy.special import ndtri  # noqa: PLC0415  -- lazy: costs 0.3 s at import
+
+    tail = bits & np.uint64((1 << _TAIL_BITS) - 1)
+    middle = tail.astype(np.float64) + 0.5  # relative error at most 2^-53
+    z = -ndtri(middle * 2.0**-64)
+    # The interval's half width, and the conversion's rounding, in units of z: dz = (tail / phi(z)) dln(tail).
+    margin = _MILLS * (2.0**-51 + 0.5 / middle) + _NDTRI_MARGIN * (1.0 + z)
+    scaled = sigma * z
+    nearest = np.floor(scaled + 0.5)
+    distance = 0.5 - np.abs(scaled - nearest)  # to the nearest boundary k +- 1/2
+    sure = distance > 2.0 * (sigma * margin) + 2.0**-50 * (1.0 + scaled)
+    sure &= tail > np.uint64(1 << 20)  # below that an interval is too wide for the linear margin
+    values = nearest.astype(np.int64)
+    for i in np.flatnonzero(~sure):
+        values[i] = _refine(int(tail[i]), _TAIL_BITS, sigma, entropy)
+    return np.where(bits >> np.uint64(_TAIL_BITS) == 1, -values, values)
+
+
+def _refine(tail: int, bits: int, sigma: float, entropy: Entropy) -> int:
+    """Return ``floor(sigma * z + 1/2)`` for the point the bits are narrowing in on, with as many as it takes.
+
+    ``z`` is where the upper tail of the normal is ``T`` in ``[tail, tail+1) * 2**-(bits+1)``. The answer is
+    ``k`` exactly when ``Q((k+1/2)/sigma) < T <= Q((k-1/2)/sigma)``, ``Q = 1 - Phi``; both ends of the
+    interval are compared with ``Q`` at ``bits + 80`` bits of precision, with a margin of ``2**-32`` interval.
+    """
+    import mpmath  # noqa: PLC0415  -- lazy: costs 0.2 s at import
+
+    while True:
+        with mpmath.workprec(bits + 80):
+            unit = mpmath.mpf(2) ** -(bits + 1)
+            margin = unit * mpmath.mpf(2) ** -32
+            low, high = tail * unit, (tail + 1) * unit
+            guess = (low + high) / 2
+            z = mpmath.sqrt(2) * mpmath.erfinv(1 - 2 * guess)
+            k = int(mpmath.floor(mpmath.mpf(sigma) * z + mpmath.mpf(1) / 2))
+            lowest = _upper_tail((mpmath.mpf(k) + mpmath.mpf(1) / 2) / sigma) + margin
+            highest = _upper_tail((mpmath.mpf(k) - mpmath.mpf(1) / 2) / sigma) - margin
+            if low >= lowest and (k == 0 or high <= highest):
+                return k
+        tail, bits = (tail << 32) | int.from_bytes(entropy(4), "little"), bits + 32
+
+
+def _upper_tail(z: object) -> object:
+    import mpmath  # noqa: PLC0415  -- lazy: costs 0.2 s at import
+
+    return mpmath.erfc(z / mpmath.sqrt(2)) / 2
