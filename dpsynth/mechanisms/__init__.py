@@ -1,0 +1,15 @@
+"""Mechanisms: functions of a curator that decide what to measure, and at what share of the budget.
+
+A mechanism sees noisy answers only, so it cannot leak; and it is priced by what it asks, so it cannot
+spend more than the guarantee. :data:`MECHANISMS` names them.
+"""
+
+from __future__ import annotations
+
+from dpsynth.mechanisms.independent import INDEPENDENT
+from dpsynth.mechanisms.mechanism import Mechanism, Progress, Stage
+from dpsynth.mechanisms.mst import MST
+
+__all__ = ["MECHANISMS", "Mechanism", "Progress", "Stage"]
+
+MECHANISMS: dict[str, Mechanism] = {m.name: m for m in (INDEPENDENT, MST)}

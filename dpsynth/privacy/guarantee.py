@@ -4,14 +4,13 @@ Gaussian differential privacy (GDP): a ``mu``-GDP mechanism is as hard to see th
 from ``N(mu, 1)``; under (also fully adaptive) composition ``mu**2`` adds. Zero-concentrated differential
 privacy (zCDP): ``rho`` adds; it prices noise that is not exactly Gaussian, such as the discrete Gaussian.
 
-Both are converted to (epsilon, delta) with 50 significant digits and then rounded to the safe side: a
-budget down, a delta or an epsilon up.
+Both are converted to (epsilon, delta) with 300 bits and then rounded to the safe side: a budget down, a
+delta or an epsilon up. Proof: proofs/composition.md
 
 References:
-    Dong, Roth, Su 2022, "Gaussian Differential Privacy" (arXiv:1905.02383): Corollary 2.13 (conversion),
-    Corollary 3.3 (composition). Smith, Thakurta 2022 (arXiv:2210.17520): fully adaptive GDP filter.
-    Canonne, Kamath, Steinke 2020, "The Discrete Gaussian for Differential Privacy" (arXiv:2004.00010):
-    Proposition 12 (conversion of zCDP).
+    Dong, Roth, Su 2022, "Gaussian Differential Privacy" (arXiv:1905.02383): conversion and composition.
+    Smith, Thakurta 2022 (arXiv:2210.17520): fully adaptive GDP filter. Canonne, Kamath, Steinke 2020, "The
+    Discrete Gaussian for Differential Privacy" (arXiv:2004.00010): conversion of zCDP.
 """
 
 from __future__ import annotations
@@ -19,9 +18,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 from dpsynth.errors import GuaranteeError
+from dpsynth.privacy.precise import precise, real
 
 __all__ = [
     "Calculus",
@@ -36,10 +37,10 @@ __all__ = [
 
 Calculus: TypeAlias = Literal["gdp", "zcdp"]
 
-_DIGITS = 50
-_MARGIN = 2.0**-140  # added to every delta: far above the error of 50 digits, far below any delta in use
+_BITS = 300
+_MARGIN = 2.0**-140  # added to every delta: far above the error of 300 bits, far below any delta in use
 _LARGEST_EPSILON = 1e4
-_LARGEST_MU = 1e6
+_LARGEST_BUDGET = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +75,19 @@ class Guarantee:
                 f"delta={self.delta} is outside (0, 1); choose a number far below one over the number of "
                 "people, such as 1e-9"
             )
-        if self.rows_per_unit < 1:
-            raise GuaranteeError(f"rows_per_unit={self.rows_per_unit} is below 1")
+        if not isinstance(self.unit, str) or not self.unit:
+            raise GuaranteeError("the unit is 'row' or the name of a column")
+        if type(self.rows_per_unit) is not int or self.rows_per_unit < 1:
+            raise GuaranteeError(f"rows_per_unit={self.rows_per_unit!r} is not a whole number of at least 1")
 
     def budget(self, calculus: Calculus) -> float:
-        """Return the largest ``mu**2`` (gdp) or ``rho`` (zcdp) this guarantee affords, rounded down."""
+        """Return the largest ``mu**2`` (gdp) or ``rho`` (zcdp) this guarantee affords, rounded down.
+
+        Raises:
+            GuaranteeError: the calculus is unknown, or the guarantee affords nothing.
+        """
+        if calculus not in ("gdp", "zcdp"):
+            raise GuaranteeError(f"calculus={calculus!r} is neither 'gdp' nor 'zcdp'")
         return (gdp_budget if calculus == "gdp" else zcdp_budget)(self.epsilon, self.delta)
 
     def __str__(self) -> str:
@@ -88,99 +97,128 @@ class Guarantee:
         return f"({self.epsilon:g}, {self.delta:g})-differential privacy for adding or removing {who}"
 
 
-def gdp_delta(mu_squared: float, epsilon: float) -> float:
+def gdp_delta(mu_squared: float | Fraction, epsilon: float) -> float:
     """Return the delta of a mu-GDP mechanism at ``epsilon``, rounded up.
 
     ``delta = Phi(-epsilon/mu + mu/2) - exp(epsilon) * Phi(-epsilon/mu - mu/2)``.
 
     Args:
-        mu_squared: ``mu**2``, at least 0.
+        mu_squared: ``mu**2``, at least 0; a fraction is taken exactly.
         epsilon: At least 0.
+
+    Raises:
+        GuaranteeError: an argument is negative or not finite.
     """
-    return _up(_gdp_delta(mu_squared, epsilon) + _MARGIN)
+    _require_spent("mu_squared", mu_squared)
+    _require_spent("epsilon", epsilon)
+    return _gdp_delta(mu_squared, epsilon)
 
 
 def gdp_budget(epsilon: float, delta: float) -> float:
     """Return the largest ``mu**2`` whose delta at ``epsilon`` is at most ``delta``, rounded down.
 
     The float returned satisfies ``gdp_delta(budget, epsilon) <= delta``.
+
+    Raises:
+        GuaranteeError: no positive float satisfies it.
     """
-    mu = _largest(lambda m: _gdp_delta(m * m, epsilon) + _MARGIN <= delta, _LARGEST_MU)
-    budget = math.nextafter(mu * mu, 0.0)
-    while budget > 0 and gdp_delta(budget, epsilon) > delta:
-        budget = math.nextafter(budget, 0.0)
+    budget = _largest(lambda b: _gdp_delta(b, epsilon) <= delta, _LARGEST_BUDGET)
     return _usable(budget, epsilon, delta)
 
 
-def gdp_epsilon(mu_squared: float, delta: float) -> float:
-    """Return the least epsilon at which a mu-GDP mechanism has a delta of at most ``delta``, rounded up."""
-    return _least(lambda e: gdp_delta(mu_squared, e) <= delta)
+def gdp_epsilon(mu_squared: float | Fraction, delta: float) -> float:
+    """Return the least epsilon at which a mu-GDP mechanism has a delta of at most ``delta``, rounded up.
+
+    Raises:
+        GuaranteeError: ``mu_squared`` is negative or not finite, or no epsilon below 10**9 is enough.
+    """
+    _require_spent("mu_squared", mu_squared)
+    return _least(lambda e: _gdp_delta(mu_squared, e) <= delta)
 
 
-def zcdp_delta(rho: float, epsilon: float) -> float:
+def zcdp_delta(rho: float | Fraction, epsilon: float) -> float:
     """Return a delta that every rho-zCDP mechanism has at ``epsilon``, rounded up.
 
     ``min over alpha > 1 of exp((alpha-1)(alpha*rho-epsilon)) / (alpha-1) * (1 - 1/alpha)**alpha``; any alpha
     gives a valid delta, so the search for the best one cannot err on the unsafe side.
+
+    Raises:
+        GuaranteeError: an argument is negative or not finite.
     """
-    return _up(_zcdp_delta(rho, epsilon) + _MARGIN)
+    _require_spent("rho", rho)
+    _require_spent("epsilon", epsilon)
+    return _zcdp_delta(rho, epsilon)
 
 
 def zcdp_budget(epsilon: float, delta: float) -> float:
-    """Return the largest rho whose delta at ``epsilon`` is at most ``delta``, rounded down."""
-    rho = _largest(lambda r: _zcdp_delta(r, epsilon) + _MARGIN <= delta, _LARGEST_MU)
-    while rho > 0 and zcdp_delta(rho, epsilon) > delta:
-        rho = math.nextafter(rho, 0.0)
+    """Return the largest rho whose delta at ``epsilon`` is at most ``delta``, rounded down.
+
+    The float returned satisfies ``zcdp_delta(budget, epsilon) <= delta``.
+
+    Raises:
+        GuaranteeError: no positive float satisfies it.
+    """
+    rho = _largest(lambda r: _zcdp_delta(r, epsilon) <= delta, _LARGEST_BUDGET)
     return _usable(rho, epsilon, delta)
 
 
-def zcdp_epsilon(rho: float, delta: float) -> float:
-    """Return the least epsilon at which every rho-zCDP mechanism has at most ``delta``, rounded up."""
-    return _least(lambda e: zcdp_delta(rho, e) <= delta)
+def zcdp_epsilon(rho: float | Fraction, delta: float) -> float:
+    """Return the least epsilon at which every rho-zCDP mechanism has at most ``delta``, rounded up.
+
+    Raises:
+        GuaranteeError: ``rho`` is negative or not finite, or no epsilon below 10**9 is enough.
+    """
+    _require_spent("rho", rho)
+    return _least(lambda e: _zcdp_delta(rho, e) <= delta)
 
 
-def _gdp_delta(mu_squared: float, epsilon: float) -> Any:
-    import mpmath  # noqa: PLC0415  -- lazy: costs 0.2 s at import
-
-    with mpmath.workdps(_DIGITS):
+def _gdp_delta(mu_squared: float | Fraction, epsilon: float) -> float:
+    with precise(_BITS) as mp:
         if mu_squared == 0:
-            return mpmath.mpf(0)
-        mu, eps = mpmath.sqrt(mpmath.mpf(mu_squared)), mpmath.mpf(epsilon)
-        return mpmath.ncdf(-eps / mu + mu / 2) - mpmath.exp(eps) * mpmath.ncdf(-eps / mu - mu / 2)
+            return _up(_MARGIN)
+        mu, eps = mp.sqrt(real(mp, mu_squared)), mp.mpf(epsilon)
+        exact = mp.ncdf(-eps / mu + mu / 2) - mp.exp(eps) * mp.ncdf(-eps / mu - mu / 2)
+        return _up(exact + _MARGIN)
 
 
-def _zcdp_delta(rho: float, epsilon: float) -> Any:
-    import mpmath  # noqa: PLC0415  -- lazy: costs 0.2 s at import
-
+def _zcdp_delta(rho: float | Fraction, epsilon: float) -> float:
     if rho == 0:
-        return mpmath.mpf(0)
+        return _up(_MARGIN)
+    slope = float(rho)
 
-    def log_delta(alpha: float) -> float:
-        a1 = alpha - 1
-        return a1 * (alpha * rho - epsilon) - math.log(a1) + alpha * (math.log(a1) - math.log(alpha))
+    def log_delta(t: float) -> float:  # t = log(alpha - 1)
+        a1 = math.exp(t)
+        return a1 * ((1 + a1) * slope - epsilon) + a1 * t - (1 + a1) * math.log1p(a1)
 
-    # log_delta is smooth with one minimum; golden-section search on log(alpha - 1).
+    # log_delta is smooth with one minimum; golden-section search.
     low, high = -40.0, 60.0
     ratio = (math.sqrt(5) - 1) / 2
     while high - low > 1e-12 * (1 + abs(low)):
         left, right = high - ratio * (high - low), low + ratio * (high - low)
-        if log_delta(1 + math.exp(left)) <= log_delta(1 + math.exp(right)):
+        if log_delta(left) <= log_delta(right):
             high = right
         else:
             low = left
-    with mpmath.workdps(_DIGITS):
-        a1 = mpmath.mpf(math.exp((low + high) / 2))
-        alpha = 1 + a1
-        exponent = a1 * (alpha * mpmath.mpf(rho) - mpmath.mpf(epsilon))
-        return min(
-            mpmath.mpf(1),
-            mpmath.exp(exponent) / a1 * mpmath.exp(alpha * (mpmath.log(a1) - mpmath.log(alpha))),
-        )
+    with precise(_BITS) as mp:
+        a1 = mp.mpf(math.exp((low + high) / 2))
+        exponent = a1 * ((1 + a1) * real(mp, rho) - mp.mpf(epsilon))
+        return _up(mp.exp(exponent + a1 * mp.log(a1) - (1 + a1) * mp.log(1 + a1)) + _MARGIN)
 
 
 def _require_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    try:
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        raise GuaranteeError(f"{name} is an integer too large to be a float") from None
+    if not good:
         raise GuaranteeError(f"{name}={value!r} is not a finite number")
+
+
+def _require_spent(name: str, value: object) -> None:
+    if not isinstance(value, Fraction):
+        _require_number(name, value)
+    if value < 0:  # type: ignore[operator]
+        raise GuaranteeError(f"{name} is negative")
 
 
 def _usable(budget: float, epsilon: float, delta: float) -> float:
@@ -192,7 +230,7 @@ def _usable(budget: float, epsilon: float, delta: float) -> float:
 
 
 def _up(value: Any) -> float:
-    """Return the least float that is certainly not below ``value`` (at most 1)."""
+    """Return a float that is certainly not below ``value``, and at most two ulps above it; at most 1."""
     return min(1.0, math.nextafter(float(value), math.inf))
 
 

@@ -3,7 +3,7 @@
 The rounded Gaussian is sampled by lazy inversion. Sixty-four random bits give a sign and an interval of
 tail probabilities; the inverse normal of its middle, in double precision with a certified error margin,
 almost always rounds to one integer wherever in the interval the true value lies. Where it does not, more
-bits are drawn and the comparison is made with mpmath at a higher precision, until it does.
+bits are drawn and the comparison is made at a higher precision, until it does.
 
 Only the curator imports this module.
 
@@ -23,6 +23,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dpsynth.privacy.precise import precise
+
 __all__ = ["discrete_gaussian", "exponential_choice", "rounded_gaussian"]
 
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -30,6 +32,7 @@ Entropy: TypeAlias = Callable[[int], bytes]
 
 _TAIL_BITS = 63
 _CHUNK = 1 << 18
+_LARGEST_SIGMA = 2.0**40
 # |error| of scipy's ndtri for tails in [2^-64, 1/2]: Cephes states 5e-16 relative; we allow 4,000 times that.
 _NDTRI_MARGIN = 2.0**-39
 _MILLS = 1.2533141373155003  # sup of (1 - Phi(z)) / phi(z) over z >= 0 is sqrt(pi / 2)
@@ -45,8 +48,13 @@ def rounded_gaussian(size: int, sigma: float) -> Integers:
     Returns:
         int64 array of shape ``(size,)``.
 
+    Raises:
+        ValueError: ``sigma`` is outside its range.
+
     Privacy: this is noise; the act that uses it is priced by the curator. Proof: proofs/rounded_gaussian.md
     """
+    if not 0 < sigma <= _LARGEST_SIGMA:
+        raise ValueError("sigma is outside (0, 2**40]")
     return _rounded_gaussian(size, sigma, os.urandom)
 
 
@@ -143,24 +151,15 @@ def _refine(tail: int, bits: int, sigma: float, entropy: Entropy) -> int:
     ``k`` exactly when ``Q((k+1/2)/sigma) < T <= Q((k-1/2)/sigma)``, ``Q = 1 - Phi``; both ends of the
     interval are compared with ``Q`` at ``bits + 80`` bits of precision, with a margin of ``2**-32`` interval.
     """
-    import mpmath  # noqa: PLC0415  -- lazy: costs 0.2 s at import
-
     while True:
-        with mpmath.workprec(bits + 80):
-            unit = mpmath.mpf(2) ** -(bits + 1)
-            margin = unit * mpmath.mpf(2) ** -32
+        with precise(bits + 80) as mp:
+            unit = mp.mpf(2) ** -(bits + 1)
+            margin = unit * mp.mpf(2) ** -32
             low, high = tail * unit, (tail + 1) * unit
-            guess = (low + high) / 2
-            z = mpmath.sqrt(2) * mpmath.erfinv(1 - 2 * guess)
-            k = int(mpmath.floor(mpmath.mpf(sigma) * z + mpmath.mpf(1) / 2))
-            lowest = _upper_tail((mpmath.mpf(k) + mpmath.mpf(1) / 2) / sigma) + margin
-            highest = _upper_tail((mpmath.mpf(k) - mpmath.mpf(1) / 2) / sigma) - margin
+            z = mp.sqrt(2) * mp.erfinv(1 - (low + high))
+            k = int(mp.floor(mp.mpf(sigma) * z + mp.mpf(1) / 2))
+            lowest = mp.erfc((mp.mpf(k) + mp.mpf(1) / 2) / sigma / mp.sqrt(2)) / 2 + margin
+            highest = mp.erfc((mp.mpf(k) - mp.mpf(1) / 2) / sigma / mp.sqrt(2)) / 2 - margin
             if low >= lowest and (k == 0 or high <= highest):
                 return k
         tail, bits = (tail << 32) | int.from_bytes(entropy(4), "little"), bits + 32
-
-
-def _upper_tail(z: object) -> object:
-    import mpmath  # noqa: PLC0415  -- lazy: costs 0.2 s at import
-
-    return mpmath.erfc(z / mpmath.sqrt(2)) / 2

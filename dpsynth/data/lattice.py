@@ -1,0 +1,88 @@
+"""One integer lattice for every column of numbers or times.
+
+The values such a column may take are ``origin + i * step`` for ``i = 0 .. length-1``: whole numbers,
+multiples of ``10**-decimals``, days, or moments ``resolution`` seconds apart. The lattice is cut into bins
+``[start_k, start_{k+1})``; a bin of one point is exact, a longer one is an interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Lattice", "codes_dtype"]
+
+Ints = npt.NDArray[np.int64]
+
+
+def codes_dtype(size: int) -> type[np.unsignedinteger[Any]]:
+    """Return the smallest unsigned type that holds the codes ``0 .. size-1``."""
+    if size <= 2**8:
+        return np.uint8
+    return np.uint16 if size <= 2**16 else np.uint32
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """The points ``0 .. length-1`` cut into bins.
+
+    Attributes:
+        length: Number of points, at least 1 and at most ``2**62``.
+        starts: First point of each bin, increasing from 0; ``None`` when every point is its own bin.
+    """
+
+    length: int
+    starts: Ints | None
+
+    @classmethod
+    def cut(
+        cls, length: int, *, bins: int, edges: Iterable[int] | None = None, spikes: Iterable[int] = ()
+    ) -> Self:
+        """Cut a lattice into bins.
+
+        With at most ``bins`` points each point is a bin. Otherwise both end points and every spike are
+        bins of one point, and the rest is cut at ``edges`` or, without them, into equal widths, so that
+        there are at most ``bins`` bins, spikes included (or as few as the spikes allow).
+
+        Args:
+            length: Number of points.
+            bins: Most bins to make, at least 2; not used with ``edges``.
+            edges: Points that start a bin.
+            spikes: Points that get a bin of their own.
+        """
+        if length <= bins:
+            return cls(length, None)
+        singles = {0, length - 1, *spikes}
+        starts = {0} | singles | {s + 1 for s in singles if s + 1 < length}
+        if edges is not None:
+            starts |= set(edges)
+        else:
+            wanted = max(bins - len(starts) + 1, 1)
+            starts |= {k * length // wanted for k in range(1, wanted)}
+        return cls(length, np.array(sorted(starts), dtype=np.int64))
+
+    @property
+    def size(self) -> int:
+        """Number of bins."""
+        return self.length if self.starts is None else len(self.starts)
+
+    def bin_of(self, points: Ints) -> Ints:
+        """Return the bin of each point."""
+        if self.starts is None:
+            return points
+        return np.searchsorted(self.starts, points, side="right") - 1
+
+    def draw(self, bins: Ints, rng: np.random.Generator) -> Ints:
+        """Return one point uniformly from each given bin; a bin of one point needs no chance."""
+        if self.starts is None:
+            return bins.astype(np.int64)
+        ends = np.append(self.starts[1:], self.length)
+        low, high = self.starts[bins], ends[bins]
+        points = low.copy()
+        wide = np.flatnonzero(high - low > 1)
+        points[wide] = rng.integers(low[wide], high[wide])
+        return points

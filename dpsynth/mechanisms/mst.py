@@ -1,0 +1,216 @@
+"""A maximum spanning tree of noisy dependences, measured where it matters and as finely as it affords.
+
+After McKenna, Miklau, Sheldon 2021, "Winning the NIST Contest" (arXiv:2108.04978), Algorithm 1 (MST):
+measure one-way marginals, choose a spanning tree of pairs by their distance from independence, measure
+its edges, fit a graphical model. Deviations, each measured in ``benchmarks/``:
+
+* *Prices* are in Gaussian differential privacy, which affords more than zCDP at the same (epsilon, delta).
+* *Shares*: instead of thirds, one-way marginals get 60 % (by the 2/3 rule over their cells), selection 5 %,
+  and edges 35 %, again by the 2/3 rule: a tree has few edges, and an error in a column is in all its pairs.
+* *Selection*: all distances are noised once, by one Gaussian act, instead of ``d-1`` exponential mechanisms.
+  Being numbers, they also set the budget of each edge.
+* *Resolution*: a pair may be measured at nested, coarser groups of codes chosen from noisy one-ways; each
+  option is scored, less the error its own noise would bring.
+* *No exact row count*: rows are estimated from the one-way measurements.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth.domain import Domain
+from dpsynth.mechanisms.mechanism import (
+    Measured,
+    Mechanism,
+    Progress,
+    Stage,
+    measure_one_ways,
+    planned_one_ways,
+)
+from dpsynth.model.estimation import one_way_estimates
+from dpsynth.model.levels import Level, nested_levels
+from dpsynth.privacy.curator import Curator, Marginal
+
+__all__ = ["MST"]
+
+Floats = npt.NDArray[np.float64]
+
+_ONE_WAYS = Fraction(3, 5)
+_SELECTION = Fraction(1, 20)
+_CELLS = (32, 128, 512, 2048, 8192)  # sizes up to which a pair's resolution is refined
+_NOISE = math.sqrt(2 / math.pi)  # E|N(0, 1)|
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Option:
+    """A pair at one resolution: what it may cost and bring."""
+
+    query: Marginal
+    reference: npt.NDArray[np.int64]
+    sampling: float  # expected L1 distance from independence of independent columns, in rows
+
+
+def _plan(domain: Domain, budget: float, rows_per_unit: int) -> tuple[Stage, ...]:
+    pairs = len(domain) * (len(domain) - 1) // 2
+    if not pairs:
+        return (planned_one_ways(domain, budget, rows_per_unit, 1.0),)
+    share, selection = float(_ONE_WAYS), float(_SELECTION)
+    options = sum(
+        min(len(_CELLS) + 1, max(1, math.ceil(math.log2(min(a, 256) * min(b, 256)) / 2)))
+        for a, b in itertools.combinations(domain.sizes, 2)
+    )
+    edges = len(domain) - 1
+    rest = 1 - share - selection
+    return (
+        planned_one_ways(domain, budget, rows_per_unit, share),
+        Stage(
+            purpose=SCORES,
+            acts=1,
+            share=selection,
+            sigma=(
+                rows_per_unit * (pairs / budget / selection) ** 0.5,
+                rows_per_unit * (options / budget / selection) ** 0.5,
+            ),
+            cells=options,
+            note="each pair of columns, at the resolutions the noise allows",
+        ),
+        Stage(
+            purpose=EDGES,
+            acts=edges,
+            share=rest,
+            sigma=(rows_per_unit / (budget * rest) ** 0.5, rows_per_unit * (edges / budget / rest) ** 0.5),
+            cells=edges * _CELLS[-1],
+            note="the tree's edges; larger tables get larger shares",
+        ),
+    )
+
+
+def _run(curator: Curator, progress: Progress) -> Measured:
+    domain, budget = curator.domain, curator.left
+    if len(domain) == 1:
+        return Measured(measure_one_ways(curator, budget, progress), ())
+    one_ways = measure_one_ways(curator, budget * _ONE_WAYS, progress)
+    total, counts = one_way_estimates(domain, one_ways)
+    levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
+    edge_budget = budget * (1 - _ONE_WAYS - _SELECTION)
+    power = float(edge_budget) * (1 if curator.calculus == "gdp" else 2) / curator.guarantee.rows_per_unit**2
+    options = [
+        option
+        for pair in itertools.combinations(range(len(domain)), 2)
+        for option in _options(pair, levels, counts, total, math.sqrt(len(domain) / power))
+    ]
+    progress("choosing pairs", 0.0)
+    references = {id(o.query): o.reference for o in options}
+    scores, _ = curator.score(
+        [o.query for o in options],
+        lambda query: references[id(query)],
+        budget=budget * _SELECTION,
+        purpose=SCORES,
+    )
+    gains = np.sqrt(np.maximum(np.maximum(scores, 0.0) ** 2 - np.square([o.sampling for o in options]), 0.0))
+    chosen = _best_forest(options, gains, power, _noise_weight(total * math.sqrt(power)))
+    progress("choosing pairs", 1.0)
+    weights = [_weight(options[i].query.cells) for i in chosen]
+    measured = []
+    for i, weight in zip(chosen, weights, strict=True):
+        part = edge_budget * Fraction(weight) / sum(Fraction(w) for w in weights)
+        measured.append(curator.measure(options[i].query, budget=part, purpose=EDGES))
+        progress("measuring pairs", len(measured) / len(chosen))
+    return Measured(one_ways, tuple(measured))
+
+
+def _options(
+    pair: tuple[int, int], levels: list[tuple[Level, ...]], counts: list[Floats], total: float, sigma: float
+) -> list[_Option]:
+    """Return a pair's resolutions, coarsest first, leaving out those whose noise would drown any signal.
+
+    From the coarsest on, the column of fewer groups is refined first, as long as the table stays within
+    the next of the sizes 32, 128, 512, ...
+    """
+    first, second = pair
+    at = [len(levels[first]) - 1, len(levels[second]) - 1]
+    chosen = [tuple(at)]
+    for limit in _CELLS:
+        while True:
+            finer = []
+            for side, column in enumerate(pair):
+                step = [at[0] - (side == 0), at[1] - (side == 1)]
+                if step[side] >= 0 and levels[first][step[0]].size * levels[second][step[1]].size <= limit:
+                    finer.append((levels[column][at[side]].size, step))
+            if not finer:
+                break
+            at = min(finer)[1]
+        if tuple(at) != chosen[-1]:
+            chosen.append(tuple(at))
+    options: list[_Option] = []
+    for i, j in chosen:
+        a, b = levels[first][i], levels[second][j]
+        if options and _NOISE * sigma * a.size * b.size > 3 * total:
+            break
+        rows = np.bincount(a.groups, weights=counts[first], minlength=a.size)
+        columns = np.bincount(b.groups, weights=counts[second], minlength=b.size)
+        product = np.outer(rows, columns) / total
+        # E|Poisson(m) - m|: how far independent columns stray by the chance of who is in the table.
+        stray = np.where(product < 1.5, 2 * product * np.exp(-product), np.sqrt(2 * product / np.pi))
+        query = Marginal(pair, (a.groups, b.groups))
+        options.append(_Option(query, np.rint(product).astype(np.int64), float(stray.sum())))
+    return options
+
+
+def _noise_weight(signal: float) -> float:
+    """Return by how much denoising shrinks the error of a noisy table: more of it where the signal is strong.
+
+    ``signal`` is the number of rows in units of the noise of a pair that had the whole budget.
+    """
+    return min(0.7, max(0.05, 0.3 * (8000.0 / max(signal, 1.0)) ** 0.5))
+
+
+def _weight(cells: int) -> float:
+    return float(cells) ** (2 / 3)
+
+
+def _best_forest(options: list[_Option], gains: Floats, power: float, noise_weight: float) -> list[int]:
+    """Choose options, at most one a pair and no cycle, of greatest gain less the error of their noise.
+
+    With shares by the 2/3 rule the edges' expected L1 error is ``Y**1.5 / sqrt(power)``, where ``Y`` is the
+    sum of ``y = (noise_weight * sqrt(2/pi) * cells)**(2/3)``. For a fixed price ``1.5 * sqrt(Y / power)`` of
+    a unit of ``y`` the best choice is a maximum spanning forest; the price is then updated, and the best
+    choice seen is kept.
+    """
+    sizes = np.array([(noise_weight * _NOISE * o.query.cells) ** (2 / 3) for o in options])
+    best: list[int] = []
+    best_value = 0.0
+    amount = float(np.median(sizes)) * len({c for o in options for c in o.query.columns})
+    for _ in range(20):
+        values = gains - 1.5 * math.sqrt(amount / power) * sizes
+        graph: nx.Graph[int] = nx.Graph()
+        for i in np.argsort(-values, kind="stable"):
+            if values[i] > 0 and not graph.has_edge(*options[i].query.columns):
+                graph.add_edge(*options[i].query.columns, weight=float(values[i]), option=int(i))
+        chosen = sorted(e["option"] for *_, e in nx.maximum_spanning_edges(graph, data=True))
+        used = float(sizes[chosen].sum())
+        value = float(gains[chosen].sum()) - used**1.5 / math.sqrt(power)
+        if chosen and value > best_value:
+            best, best_value = chosen, value
+        if chosen == best and math.isclose(used, amount):
+            break
+        amount = (amount + max(used, float(sizes.min()))) / 2
+    return best
+
+
+SCORES = "distances of pairs from independence"
+EDGES = "pair marginals"
+
+MST = Mechanism(
+    name="mst",
+    summary="a spanning tree of the strongest dependences (McKenna et al. 2021)",
+    plan=_plan,
+    run=_run,
+)

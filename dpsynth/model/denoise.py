@@ -1,0 +1,224 @@
+"""Estimating counts from noisy counts. Post-processing: nothing here touches private rows.
+
+Noise is Gaussian of a known sigma, so what is left to choose is a prior. Empirical Bayes learns one from
+the noisy vector itself: deviations from a mean are a scale mixture of centred Gaussians whose weights are
+fitted by expectation maximisation, and every cell is replaced by its posterior mean.
+
+References:
+    Efron 2010, "Large-Scale Inference", chapters 1-2 (empirical Bayes by a mixture on a grid);
+    Gavish, Donoho 2017, "Optimal Shrinkage of Singular Values", IEEE Trans. IT 63(4), equation (7);
+    Wang, Chen, Wang 2017, "Projection onto the probability simplex" (norm-sub).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["denoise_one_way", "denoise_pair", "project_to_simplex", "rake"]
+
+Floats = npt.NDArray[np.float64]
+
+_ABSOLUTE = np.geomspace(0.05, 1e4, 24)  # prior deviations in units of the noise's sigma
+_RELATIVE = np.geomspace(1e-5, 1e3, 17)  # prior variances a * mean**b
+_POWERS = (1.0, 2.0)
+_BANDWIDTHS = (0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+_FEW = 8  # with fewer cells than this there is nothing to learn a prior from
+_MANY = 4096  # above this a constant-mean prior is fitted on a histogram of the values
+
+
+def project_to_simplex(values: Floats, total: float) -> Floats:
+    """Return the non-negative vector of sum ``total`` nearest to ``values`` in L2.
+
+    Args:
+        values: Any shape; flattened for the projection.
+        total: At least 0; with 0 the answer is all zeros.
+
+    Returns:
+        Array of the shape of ``values``.
+    """
+    flat = values.ravel()
+    if total <= 0:
+        return np.zeros_like(values, dtype=np.float64)
+    falling = np.sort(flat)[::-1]
+    shift = (np.cumsum(falling) - total) / np.arange(1, flat.size + 1)
+    last = int(np.flatnonzero(falling > shift)[-1])
+    result: Floats = np.maximum(flat - shift[last], 0.0).reshape(values.shape)
+    scale = total / float(result.sum())
+    return result * scale
+
+
+def denoise_one_way(values: Floats, sigma: float | Floats, *, ordered: int, total: float) -> Floats:
+    """Return non-negative counts of sum ``total`` estimated from noisy ones.
+
+    The prior's mean is zero, or, on the ordered part, a kernel smooth of the neighbours (the cell itself left
+    out) at one of several bandwidths; each prior is fitted, and they are averaged by marginal likelihood.
+
+    Args:
+        values: Noisy counts, shape ``(size,)``.
+        sigma: Standard deviation of the noise, scalar or one a cell.
+        ordered: How many leading cells are in a meaningful order.
+        total: What the estimates are to sum to.
+    """
+    plain = project_to_simplex(values, total)
+    if values.size < _FEW or total <= 0:
+        return plain
+    typical = float(np.sqrt(np.mean(np.square(sigma))))
+    means = [np.zeros_like(values, dtype=np.float64)]
+    if ordered >= _FEW:
+        means += _smooth_means(plain[:ordered], typical, values.size)
+    fits = [_shrink(values, sigma, mean) for mean in means]
+    scores = np.array([score for _, score in fits])
+    weights = np.exp(scores - scores.max())
+    estimate = sum(w * fit for w, (fit, _) in zip(weights / weights.sum(), fits, strict=True))
+    return project_to_simplex(np.asarray(estimate), total)
+
+
+def denoise_pair(values: Floats, sigma: float, rows: Floats, columns: Floats) -> Floats:
+    """Return a non-negative table with the given margins, estimated from a noisy one.
+
+    The deviation from independence is estimated twice and averaged: by empirical Bayes around zero, and by
+    empirical Bayes around an optimally shrunk singular value decomposition.
+
+    Args:
+        values: Noisy counts, shape ``(a, b)``.
+        sigma: Standard deviation of the noise in each cell.
+        rows: Margin of the first axis, non-negative, shape ``(a,)``.
+        columns: Margin of the second axis, of the same sum, shape ``(b,)``.
+    """
+    total = float(rows.sum())
+    if total <= 0:
+        return np.zeros_like(values, dtype=np.float64)
+    product = np.outer(rows, columns) / total
+    residual = _match_margins(values - product)
+    plain, _ = _shrink((product + residual).ravel(), sigma, product.ravel())
+    guide = np.maximum(product + _shrink_singular_values(residual, sigma), 0.02 * product)
+    guide = rake(guide, rows, columns, sweeps=5)
+    guided, _ = _shrink((product + residual).ravel(), sigma, guide.ravel())
+    mean = np.maximum((plain + guided) / 2, 0.0).reshape(values.shape)
+    return rake(mean, rows, columns)
+
+
+def rake(table: Floats, rows: Floats, columns: Floats, *, sweeps: int = 40) -> Floats:
+    """Return a table with the given margins, near ``table``: Sinkhorn's rescaling, then an exact rounding.
+
+    What the sweeps leave over is removed by scaling down rows and columns that have too much and adding
+    the outer product of what is missing, so that both margins hold to floating-point accuracy.
+
+    Args:
+        table: Non-negative, shape ``(a, b)``.
+        rows: Margin of the first axis, shape ``(a,)``.
+        columns: Margin of the second axis, of the same sum, shape ``(b,)``.
+        sweeps: Number of row-and-column rescalings.
+
+    Reference: Altschuler, Weed, Rigollet 2017 (arXiv:1705.09634), Algorithm 2 (the rounding).
+    """
+    total = float(rows.sum())
+    if total <= 0:
+        return np.zeros_like(table)
+    fitted = table + 1e-9 * np.outer(rows, columns) / total
+    for _ in range(sweeps):
+        fitted *= _ratio(rows, fitted.sum(axis=1))[:, None]
+        fitted *= _ratio(columns, fitted.sum(axis=0))[None, :]
+    fitted *= np.minimum(_ratio(rows, fitted.sum(axis=1)), 1.0)[:, None]
+    fitted *= np.minimum(_ratio(columns, fitted.sum(axis=0)), 1.0)[None, :]
+    short_rows, short_columns = rows - fitted.sum(axis=1), columns - fitted.sum(axis=0)
+    missing = float(short_rows.sum())
+    if missing > 0:
+        fitted += np.outer(np.maximum(short_rows, 0.0), np.maximum(short_columns, 0.0)) / missing
+    return fitted
+
+
+def _ratio(wanted: Floats, found: Floats) -> Floats:
+    return np.divide(wanted, found, out=np.zeros_like(wanted), where=found > 0)
+
+
+def _match_margins(residual: Floats) -> Floats:
+    """Remove the row, column and total means, so that the deviation has zero margins."""
+    centred: Floats = (
+        residual
+        - residual.mean(axis=1, keepdims=True)
+        - residual.mean(axis=0, keepdims=True)
+        + residual.mean()
+    )
+    return centred
+
+
+def _smooth_means(counts: Floats, sigma: float, size: int) -> list[Floats]:
+    """Return means of the neighbours at each bandwidth, heavy atoms capped, zero-padded to ``size``."""
+    capped = np.minimum(counts, max(10.0 * float(np.median(counts)), 4.0 * sigma))
+    means = []
+    for bandwidth in _BANDWIDTHS:
+        reach = min(int(np.ceil(4 * bandwidth)), (capped.size - 1) // 2)
+        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / bandwidth) ** 2)
+        kernel[reach] = 0.0
+        weight = np.convolve(np.ones_like(capped), kernel, mode="same")
+        mean = np.zeros(size)
+        mean[: capped.size] = np.convolve(capped, kernel, mode="same") / weight
+        means.append(mean)
+    return means
+
+
+def _shrink(values: Floats, sigma: float | Floats, mean: Floats, *, steps: int = 50) -> tuple[Floats, float]:
+    """Return posterior means under the fitted mixture around ``mean``, and the log marginal likelihood."""
+    noise = np.broadcast_to(np.square(np.asarray(sigma, dtype=np.float64)), values.shape)
+    constant = not mean.any() and np.ptp(noise) == 0
+    if constant and values.size > _MANY:
+        return _shrink_histogram(values, float(noise[0]), steps)
+    return _fit_mixture(values - mean, mean, noise, np.ones_like(values, dtype=np.float64), steps)
+
+
+def _shrink_histogram(values: Floats, noise: float, steps: int) -> tuple[Floats, float]:
+    """Do the same for very many exchangeable cells, by fitting the prior to a fine histogram of them."""
+    grid = 0.02 * np.sqrt(noise)
+    slots, inverse, counts = np.unique(np.rint(values / grid), return_inverse=True, return_counts=True)
+    centres = slots * grid
+    fitted, score = _fit_mixture(
+        centres, np.zeros_like(centres), np.full_like(centres, noise), counts.astype(np.float64), steps
+    )
+    factor = np.divide(fitted, centres, out=np.zeros_like(centres), where=centres != 0)
+    return values * factor[inverse], score
+
+
+def _fit_mixture(
+    deviation: Floats, mean: Floats, noise: Floats, counts: Floats, steps: int
+) -> tuple[Floats, float]:
+    """Fit mixture weights by expectation maximisation; return posterior means and the score.
+
+    Args:
+        deviation: Value minus prior mean, shape ``(cells,)``.
+        mean: Prior means; with all zeros only absolute prior scales are used.
+        noise: Noise variance of each cell.
+        counts: Multiplicity of each cell.
+        steps: Expectation-maximisation steps.
+    """
+    scales = [np.square(_ABSOLUTE)[:, None] * noise[None, :]]
+    if mean.any():
+        scales += [_RELATIVE[:, None] * np.maximum(mean, 1e-3)[None, :] ** power for power in _POWERS]
+    prior = np.concatenate([np.full((1, mean.size), 1e-9), *scales])
+    spread = prior + noise[None, :]
+    log_density = -0.5 * (np.square(deviation)[None, :] / spread + np.log(2 * np.pi * spread))
+    peak = log_density.max(axis=0)
+    density = np.exp(log_density - peak)
+    weights = np.full(prior.shape[0], 1.0 / prior.shape[0])
+    for _ in range(steps):
+        mixture = weights @ density
+        weights *= density @ (counts / mixture) / counts.sum()
+    mixture = weights @ density
+    gain = (weights[:, None] * density * (prior / spread)).sum(axis=0) / mixture
+    score = float((counts * (np.log(mixture) + peak)).sum())
+    return mean + gain * deviation, score
+
+
+def _shrink_singular_values(residual: Floats, sigma: float) -> Floats:
+    """Return the singular value shrinkage of least Frobenius loss for white noise of this sigma."""
+    left, values, right = np.linalg.svd(residual, full_matrices=False)
+    small, large = sorted(residual.shape)
+    ratio = small / large
+    scaled = values / (sigma * np.sqrt(large))
+    inner = np.square(np.square(scaled) - ratio - 1) - 4 * ratio
+    kept = np.where(
+        scaled > 1 + np.sqrt(ratio), np.sqrt(np.maximum(inner, 0.0)) / np.maximum(scaled, 1e-300), 0.0
+    )
+    result: Floats = (left * (kept * sigma * np.sqrt(large))) @ right
+    return result

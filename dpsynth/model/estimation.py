@@ -1,0 +1,82 @@
+"""From noisy one-way and pair marginals to a fitted forest. Post-processing throughout.
+
+1. The number of rows: minimum-variance mean of the one-way sums.
+2. Each column: generalised least squares over its one-way and its pairs' margins, then non-negativity.
+3. Each pair: empirical-Bayes denoising towards the product of its columns, raked to agree with them.
+4. The tree factorisation is then exact in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth.domain import Domain
+from dpsynth.model.consistency import Observation, reconcile_column, total_estimate
+from dpsynth.model.denoise import denoise_one_way, denoise_pair
+from dpsynth.model.tree import Edge, TreeModel
+from dpsynth.privacy.curator import Measurement
+
+__all__ = ["fit_tree", "one_way_estimates"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def one_way_estimates(domain: Domain, one_ways: Sequence[Measurement]) -> tuple[float, list[Floats]]:
+    """Return the estimated number of rows (at least 1) and each column's denoised counts.
+
+    Args:
+        domain: The columns.
+        one_ways: One measurement a column, in domain order, at full resolution.
+    """
+    observed = [_observe(m) for m in one_ways]
+    total = max(total_estimate(observed), 1.0)
+    counts = [
+        denoise_one_way(o.values, float(np.sqrt(o.variance)), ordered=axis.ordered, total=total)
+        for axis, o in zip(domain, observed, strict=True)
+    ]
+    return total, counts
+
+
+def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]) -> TreeModel:
+    """Fit a forest to noisy marginals.
+
+    Args:
+        domain: The columns.
+        one_ways: One measurement a column, in domain order, at full resolution.
+        pairs: Measurements of two columns each, without a cycle; a column's groupings are nested.
+
+    Returns:
+        A model whose one-way and pair marginals are the estimates.
+    """
+    fine = [_observe(m) for m in one_ways]
+    estimate = total_estimate(fine)
+    total = max(estimate, 1.0)
+    margins: list[list[Observation]] = [[] for _ in domain.axes]
+    for pair in pairs:
+        for side, column in enumerate(pair.query.columns):
+            values = pair.values.sum(axis=1 - side).astype(np.float64)
+            variance = pair.sigma**2 * pair.values.shape[1 - side]
+            margins[column].append(Observation(pair.query.groups[side], values, variance))
+    counts = [
+        reconcile_column(fine[i], margins[i], ordered=axis.ordered, total=total)
+        for i, axis in enumerate(domain)
+    ]
+    nodes = tuple(c / c.sum() for c in counts)
+    edges = tuple(_edge(pair, nodes, total) for pair in pairs)
+    return TreeModel(domain, max(estimate, 0.0), nodes, edges)
+
+
+def _edge(pair: Measurement, nodes: tuple[Floats, ...], total: float) -> Edge:
+    (first, second), (first_groups, second_groups) = pair.query.columns, pair.query.groups
+    rows = total * np.bincount(first_groups, weights=nodes[first])
+    columns = total * np.bincount(second_groups, weights=nodes[second])
+    table = denoise_pair(pair.values.astype(np.float64), pair.sigma, rows, columns)
+    return Edge(first, second, first_groups, second_groups, table / table.sum())
+
+
+def _observe(measurement: Measurement) -> Observation:
+    values = measurement.values.astype(np.float64)
+    return Observation(measurement.query.groups[0], values, measurement.sigma**2)

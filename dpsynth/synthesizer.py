@@ -1,0 +1,230 @@
+"""The road itself: configure, plan, fit.
+
+Everything before :meth:`Synthesizer.fit` is public: no row is read. Everything ``fit`` reads, it reads
+through one :class:`~dpsynth.privacy.curator.Curator`; what it returns is public again.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from dpsynth.data.codec import Codec
+from dpsynth.data.source import open_source
+from dpsynth.domain import Domain
+from dpsynth.errors import InputError
+from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage
+from dpsynth.mechanisms.mechanism import ignore_progress
+from dpsynth.model.estimation import fit_tree
+from dpsynth.privacy.curator import Backend, Curator
+from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.release.release import Release
+from dpsynth.release.statement import Statement
+from dpsynth.schema import Schema
+
+__all__ = ["Plan", "Synthesizer"]
+
+_BYTES_A_ROW_AND_COLUMN = 24  # text as read, codes, and one key while counting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a fit will ask and what it will cost, before any row is read.
+
+    Attributes:
+        guarantee: What is promised.
+        calculus: ``"gdp"`` (the budget is ``mu**2``) or ``"zcdp"`` (it is ``rho``).
+        budget: The whole budget in that currency, rounded down.
+        mechanism: Name of the mechanism.
+        stages: What will be asked, in order.
+        columns: Number of columns that are measured.
+        model_bytes: Most memory for tables of the model and the measurements.
+        row_bytes: Memory for each row of the private table.
+    """
+
+    guarantee: Guarantee
+    calculus: Calculus
+    budget: float
+    mechanism: str
+    stages: tuple[Stage, ...]
+    columns: int
+    model_bytes: int
+    row_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain JSON values."""
+        return {
+            "epsilon": self.guarantee.epsilon,
+            "delta": self.guarantee.delta,
+            "unit": self.guarantee.unit,
+            "rows_per_unit": self.guarantee.rows_per_unit,
+            "calculus": self.calculus,
+            "budget": self.budget,
+            "mechanism": self.mechanism,
+            "columns": self.columns,
+            "model_bytes": self.model_bytes,
+            "row_bytes": self.row_bytes,
+            "stages": [
+                {
+                    "purpose": s.purpose,
+                    "acts": s.acts,
+                    "share": s.share,
+                    "price": s.share * self.budget,
+                    "sigma": list(s.sigma),
+                    "cells": s.cells,
+                    "note": s.note,
+                }
+                for s in self.stages
+            ],
+        }
+
+    def __str__(self) -> str:
+        unit = "mu^2" if self.calculus == "gdp" else "rho"
+        lines = [
+            f"Plan: {self.mechanism} over {self.columns} columns",
+            f"  {self.guarantee}",
+            f"  budget {unit} = {self.budget:.6g}; no row has been read",
+            "",
+            f"  {'what is measured':<38}{'acts':>6}{'share':>8}{'noise sigma':>16}{'numbers':>10}",
+        ]
+        for s in self.stages:
+            low, high = s.sigma
+            sigma = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+            at_most = "<=" if s.note else ""
+            acts, cells = f"{at_most}{s.acts}", f"{at_most}{s.cells}"
+            lines.append(f"  {s.purpose:<38}{acts:>6}{s.share:>8.0%}{sigma:>16}{cells:>10}")
+            if s.note:
+                lines.append(f"    {s.note}")
+        lines += [
+            "",
+            "  sigma is in rows: a count is off by more than 2 sigma one time in twenty",
+            f"  memory: at most {_megabytes(self.model_bytes)} for the model, and "
+            f"{_megabytes(self.row_bytes * 100_000)} for each 100,000 rows",
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Synthesizer:
+    """A schema, a guarantee and a mechanism, checked to fit together.
+
+    Args:
+        schema: What is publicly known of the table.
+        epsilon: Of the guarantee, in (0, 10000].
+        delta: Of the guarantee, in (0, 1).
+        mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`.
+        noise: ``"exact"``: exactly rounded Gaussian noise, accounted in GDP. ``"opendp"``: OpenDP's
+            discrete Gaussian, accounted in zCDP; slower, and with more noise at the same guarantee.
+
+    Raises:
+        GuaranteeError: epsilon or delta is out of range.
+        InputError: an unknown mechanism or noise.
+
+    Example:
+        >>> import pandas as pd
+        >>> from dpsynth import Schema, Synthesizer
+        >>> schema = Schema.from_domain({"age": 85, "sex": 2}, ordered=["age"])
+        >>> synth = Synthesizer(schema, epsilon=1.0, delta=1e-9)
+        >>> release = synth.fit(pd.DataFrame({"age": [30, 41] * 500, "sex": [0, 1] * 500}))
+        >>> release.sample(3, seed=7).shape
+        (3, 2)
+    """
+
+    schema: Schema
+    guarantee: Guarantee
+    mechanism: Mechanism
+    noise: Backend
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        epsilon: float,
+        delta: float,
+        mechanism: str = "mst",
+        noise: Backend = "exact",
+    ) -> None:
+        if mechanism not in MECHANISMS:
+            near = difflib.get_close_matches(str(mechanism), MECHANISMS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"mechanism={mechanism!r} is none of {', '.join(MECHANISMS)}{hint}")
+        if noise not in ("exact", "opendp"):
+            raise InputError(f"noise={noise!r} is neither 'exact' nor 'opendp'")
+        unit = schema.privacy_unit if isinstance(schema.privacy_unit, str) else schema.privacy_unit.column
+        guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=schema.max_rows)
+        object.__setattr__(self, "schema", schema)
+        object.__setattr__(self, "guarantee", guarantee)
+        object.__setattr__(self, "mechanism", MECHANISMS[mechanism])
+        object.__setattr__(self, "noise", noise)
+
+    def plan(self) -> Plan:
+        """Return what a fit will measure, at what price and with how much memory. No row is read.
+
+        Raises:
+            GuaranteeError: the guarantee affords no measurement at all.
+
+        Privacy: free; a function of the schema and the guarantee.
+        """
+        calculus: Calculus = "gdp" if self.noise == "exact" else "zcdp"
+        budget = self.guarantee.budget(calculus)
+        domain = Codec(self.schema).domain
+        power = budget if calculus == "gdp" else 2 * budget
+        stages = self.mechanism.plan(domain, power, self.guarantee.rows_per_unit)
+        return Plan(
+            guarantee=self.guarantee,
+            calculus=calculus,
+            budget=budget,
+            mechanism=self.mechanism.name,
+            stages=stages,
+            columns=len(domain),
+            model_bytes=_model_bytes(domain, stages),
+            row_bytes=_BYTES_A_ROW_AND_COLUMN * len(self.schema.columns),
+        )
+
+    def fit(self, data: Any, *, progress: Progress | None = None) -> Release:
+        """Measure a private table and return its release: model, measurements and statement.
+
+        Args:
+            data: A pandas, polars or Arrow frame, or a path to a CSV or Parquet file.
+            progress: Called with a stage's name and the fraction of it that is done.
+
+        Raises:
+            SchemaError: the schema still has values marked ``!REVIEW``.
+            DataError: a file that cannot be read, or a column that is absent or there twice.
+            BudgetRefusedError: the mechanism asked for more than the guarantee affords.
+
+        Privacy: the release is (epsilon, delta)-differentially private as ``release.statement`` says. What is
+        raised depends on column names and the schema, never on a value.
+        """
+        report = progress or ignore_progress
+        self.schema.require_reviewed()
+        codec = Codec(self.schema)
+        report("reading rows", 0.0)
+        source = open_source(data)
+        table = codec.encode(source)
+        report("reading rows", 1.0)
+        curator = Curator(table, self.guarantee, backend=self.noise)
+        measured = self.mechanism.run(curator, report)
+        report("fitting the model", 0.0)
+        model = fit_tree(codec.domain, measured.one_ways, measured.pairs)
+        report("fitting the model", 1.0)
+        return Release(
+            schema=self.schema,
+            layout=source.layout,
+            model=model,
+            measurements=(*measured.one_ways, *measured.pairs),
+            statement=Statement.from_curator(curator, self.schema, self.mechanism.name),
+        )
+
+
+def _model_bytes(domain: Domain, stages: tuple[Stage, ...]) -> int:
+    """Return a generous bound on the memory of measured tables and of the model, in bytes."""
+    cells = Fraction(sum(s.cells for s in stages) + sum(domain.sizes))
+    denoising = 60 * min(max(domain.sizes), 65_536) + 200 * 8192  # mixture components times cells
+    return int(8 * (4 * cells + denoising))
+
+
+def _megabytes(size: float) -> str:
+    return f"{max(1, round(size / 2**20))} MB"
