@@ -100,8 +100,8 @@ class Plan:
         lines += [
             "",
             "  sigma is in rows: a count is off by more than 2 sigma one time in twenty",
-            f"  memory: at most {_megabytes(self.model_bytes)} for the model, and "
-            f"{_megabytes(self.row_bytes * 100_000)} for each 100,000 rows",
+            f"  memory: at most {_megabytes(self.model_bytes)} for the model, "
+            f"and {_megabytes(self.row_bytes * 100_000)} for each 100,000 rows",
         ]
         return "\n".join(lines)
 

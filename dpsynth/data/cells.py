@@ -11,6 +11,7 @@ one person's row is coded the same whoever else is in the table.
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,12 +20,21 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["UNREADABLE", "Cells", "Factored", "Numbers", "Times", "factor_objects", "factored"]
+__all__ = [
+    "UNREADABLE",
+    "Cells",
+    "Factored",
+    "Numbers",
+    "Times",
+    "factor_objects",
+    "factored",
+    "plain_datetime",
+]
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  wall-clock arithmetic has no zone
+_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  -- wall-clock arithmetic has no zone
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 
 
@@ -83,7 +93,8 @@ class Factored(_Quiet):
 
     Attributes:
         index: Position in ``values`` of each row, -1 for a null.
-        values: ``str``, ``int``, ``float``, ``bool``, ``Decimal``, ``date``, ``datetime`` or :data:`UNREADABLE`.
+        values: ``str``, ``int``, ``float``, ``bool``, ``Decimal``, ``date``, ``datetime`` or
+            :data:`UNREADABLE`.
     """
 
     index: Ints
@@ -95,7 +106,7 @@ Cells = Numbers | Times | Factored
 
 def factored(cells: Cells) -> Factored:
     """Return a column as distinct Python values and an index into them."""
-    import pandas as pd  # noqa: PLC0415  lazy: pandas costs 0.4 s at import
+    import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
     if isinstance(cells, Factored):
         return cells
@@ -116,7 +127,7 @@ def factor_objects(objects: npt.NDArray[np.object_]) -> Factored:
     Values that Python holds equal but that differ in type (``True``, ``1``, ``1.0``) stay apart, so what a
     row becomes never depends on which of them came first.
     """
-    import pandas as pd  # noqa: PLC0415  lazy: pandas costs 0.4 s at import
+    import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
     kinds = set(map(type, objects)) - {type(None), type(pd.NaT), type(pd.NA)}
     if kinds <= {str, float} or kinds in ({int}, {bool}, {dt.date}):
@@ -156,9 +167,11 @@ def _readable(item: object) -> object:
         case Decimal():
             value = None if item.is_nan() else item
         case dt.datetime():
-            value = _plain_datetime(item)
+            value = plain_datetime(item)
         case dt.date():
             value = dt.date(item.year, item.month, item.day)
+        case uuid.UUID():
+            value = str(item)
         case _:
             value = UNREADABLE
     return value
@@ -174,9 +187,9 @@ def _numpy_moment(item: np.datetime64) -> object:
         return float("inf") if seconds > 0 else float("-inf")
 
 
-def _plain_datetime(item: dt.datetime) -> object:
+def plain_datetime(item: dt.datetime) -> object:
     """Return a datetime as itself (naive) or as the same instant in UTC, without subclass or fold."""
-    plain = dt.datetime(  # noqa: DTZ001  wall-clock time; the offset is applied below
+    plain = dt.datetime(  # noqa: DTZ001  -- wall-clock time; the offset is applied below
         item.year, item.month, item.day, item.hour, item.minute, item.second, item.microsecond
     )
     try:

@@ -54,7 +54,7 @@ class CsvFile:
             raise DataError(f"{path.name} is empty; its first line must hold the column names")
 
     def _content(self) -> Any:
-        import pyarrow as pa  # noqa: PLC0415  lazy: pyarrow costs 0.1 s at import
+        import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
 
         try:
             if self._path.name.lower().endswith(".gz"):
@@ -71,8 +71,8 @@ class CsvFile:
         Raises:
             DataError: the file cannot be parsed.
         """
-        import pyarrow as pa  # noqa: PLC0415  lazy: pyarrow costs 0.1 s at import
-        from pyarrow import csv as arrow_csv  # noqa: PLC0415  lazy, as above
+        import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
+        from pyarrow import csv as arrow_csv  # noqa: PLC0415  -- lazy, as above
 
         content = self._content().slice(self._start)
         keys = [f"f{self.names.index(name)}" for name in names]
@@ -110,8 +110,8 @@ class ParquetFile:
     """
 
     def __init__(self, path: Path) -> None:
-        import pyarrow as pa  # noqa: PLC0415  lazy: pyarrow costs 0.1 s at import
-        from pyarrow import parquet  # noqa: PLC0415  lazy, as above
+        import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
+        from pyarrow import parquet  # noqa: PLC0415  -- lazy, as above
 
         self._path = path
         try:
@@ -126,14 +126,16 @@ class ParquetFile:
         Raises:
             DataError: the file is damaged.
         """
-        import pyarrow as pa  # noqa: PLC0415  lazy: pyarrow costs 0.1 s at import
-        from pyarrow import parquet  # noqa: PLC0415  lazy, as above
+        import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
+        from pyarrow import parquet  # noqa: PLC0415  -- lazy, as above
 
         try:
             with parquet.ParquetFile(self._path) as file:
                 return file.read(columns=list(names)).select(list(names))
         except (pa.ArrowException, OSError, KeyError):
-            raise DataError(f"{self._path.name} is damaged: its columns cannot be read; write it again") from None
+            raise DataError(
+                f"{self._path.name} is damaged: its columns cannot be read; write it again"
+            ) from None
 
 
 def open_file(path: Path) -> CsvFile | ParquetFile:

@@ -16,13 +16,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from dpsynth.data.cells import Cells, Flags, Ints, Numbers, factored
+from dpsynth.data.cells import Cells, Flags, Ints, factored
 from dpsynth.data.lattice import codes_dtype
 from dpsynth.data.numeric import Drawn
-from dpsynth.data.reading import GARBLED, NULL, is_null_text, number_of_text, truths
+from dpsynth.data.reading import GARBLED, NULL, exact_wholes, is_null_text, number_of_text, truths
 from dpsynth.schema.columns import Boolean, Categorical, Label, Ordinal
 
-__all__ = ["LabelCoder", "label_text", "whole_number"]
+__all__ = ["LabelCoder", "label_text"]
 
 Labelled = Categorical | Ordinal | Boolean
 
@@ -73,39 +73,22 @@ class _WholeIndex:
     """Finds a declared whole number, by arithmetic where the labels are ``0 .. count-1``."""
 
     count: int
-    positions: Mapping[int, int] | None
-    ordered_values: Ints | None
-    ordered_positions: Ints | None
+    values: Ints | None
+    positions: Ints | None
 
     @classmethod
     def of(cls, labels: range | tuple[int, ...]) -> Self:
         if isinstance(labels, range):
-            return cls(len(labels), None, None, None)
-        positions = {label: position for position, label in enumerate(labels)}
-        if any(abs(label) > 2**62 for label in labels):
-            return cls(len(labels), positions, None, None)
+            return cls(len(labels), None, None)
         values = np.array(labels, dtype=np.int64)
         order = np.argsort(values).astype(np.int64)
-        return cls(len(labels), positions, values[order], order)
+        return cls(len(labels), values[order], order)
 
-    def find(self, item: object) -> int:
-        number = whole_number(item)
-        if number is None:
-            return _NULL if isinstance(item, str) and is_null_text(item) else _UNKNOWN
-        if self.positions is None:
-            return number if 0 <= number < self.count else _UNKNOWN
-        return self.positions.get(number, _UNKNOWN)
-
-    def find_all(self, values: npt.NDArray[Any]) -> Ints | None:
-        """Return the positions of an integer array at once, or ``None`` where that is not exact."""
-        if self.positions is None:
-            known = (values >= 0) & (values < self.count)
-            return np.where(known, values, _UNKNOWN).astype(np.int64)
-        if self.ordered_values is None or self.ordered_positions is None or values.dtype == np.uint64:
-            return None
-        where = np.minimum(np.searchsorted(self.ordered_values, values), self.count - 1)
-        known = self.ordered_values[where] == values
-        return np.where(known, self.ordered_positions[where], _UNKNOWN)
+    def find_all(self, numbers: Ints) -> Ints:
+        if self.values is None or self.positions is None:
+            return np.where((numbers >= 0) & (numbers < self.count), numbers, _UNKNOWN)
+        where = np.minimum(np.searchsorted(self.values, numbers), self.count - 1)
+        return np.where(self.values[where] == numbers, self.positions[where], _UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +155,15 @@ class LabelCoder:
             lookup = np.array([self.labels.index(v) if v in self.labels else _UNKNOWN for v in (False, True)])
             positions = np.where(status == GARBLED, _UNKNOWN, lookup[values])
             return np.where(status == NULL, _NULL, positions)
-        if isinstance(self.index, _WholeIndex) and isinstance(cells, Numbers) and cells.values.dtype.kind in "iu":
-            found = self.index.find_all(cells.values)
-            if found is not None:
-                return found if cells.null is None else np.where(cells.null, _NULL, found)
+        if isinstance(self.index, _WholeIndex):
+            numbers, status = exact_wholes(cells)
+            positions = np.where(status == GARBLED, _UNKNOWN, self.index.find_all(numbers))
+            return np.where(status == NULL, _NULL, positions)
         rows = factored(cells)
         known = np.fromiter((self.index.find(v) for v in rows.values), dtype=np.int64, count=len(rows.values))
         return np.append(known, _NULL)[rows.index]
 
-    def decode(self, codes: npt.NDArray[np.integer[Any]], rng: np.random.Generator) -> Drawn:  # noqa: ARG002  one signature for all coders
+    def decode(self, codes: npt.NDArray[np.integer[Any]], rng: np.random.Generator) -> Drawn:  # noqa: ARG002  -- one signature for all coders
         """Return the label of each code; takes no chance."""
         null: Flags = codes >= len(self.labels)
         return Drawn(np.where(null, 0, codes).astype(np.int64), null)
@@ -188,19 +171,6 @@ class LabelCoder:
 
 def _continues(labels: range | tuple[Label, ...], other: Label) -> bool:
     return isinstance(labels, range) and other == len(labels)
-
-
-def whole_number(item: object) -> int | None:
-    """Return the whole number that a value is, exactly, or ``None``."""
-    if isinstance(item, str):
-        item = number_of_text(item)
-    if isinstance(item, int):
-        return int(item)
-    if isinstance(item, float):
-        return int(item) if item.is_integer() else None
-    if isinstance(item, Decimal) and item.is_finite() and item.copy_abs() < 10**400 and item == item.to_integral_value():
-        return int(item)
-    return None
 
 
 def label_text(item: object) -> str | None:

@@ -9,12 +9,26 @@ from typing import Any, Final, Literal, Self, get_args
 
 from dpsynth.errors import DataError
 
-__all__ = ["FILE_DTYPE", "FrameKind", "Layout", "split_zone"]
+__all__ = ["FILE_DTYPE", "FrameKind", "Layout", "is_readable", "split_zone"]
 
 FrameKind = Literal["pandas", "polars", "pyarrow"]
 
 FILE_DTYPE: Final = "file"
 """The dtype name of a column of a text file, which has none: it is written in its kind's natural dtype."""
+
+_UNREADABLE: Final = (
+    *(
+        "binary",
+        "large_binary",
+        "fixed_size_binary",
+        "list",
+        "large_list",
+        "fixed_size_list",
+        "array",
+        "struct",
+    ),
+    *("map", "time32", "time64", "time", "duration", "timedelta", "month_day_nano", "complex", "period"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +73,15 @@ class Layout:
             frame, dtypes = content["frame"], content["dtypes"]
             pairs = tuple((name, dtype) for name, dtype in dtypes)
         except (KeyError, TypeError, ValueError):
-            raise DataError("a layout needs frame, and dtypes as pairs of column name and dtype name") from None
+            raise DataError(
+                "a layout needs frame, and dtypes as pairs of column name and dtype name"
+            ) from None
         return cls(frame, pairs)
+
+
+def is_readable(dtype: str) -> bool:
+    """Whether values of a dtype can be labels, numbers or times at all."""
+    return not dtype.lower().startswith(_UNREADABLE) or dtype.startswith("timestamp")
 
 
 def split_zone(dtype: str) -> tuple[str, str | None]:

@@ -14,15 +14,14 @@ import numpy.typing as npt
 from dpsynth.data.cells import Cells, Flags, Ints
 from dpsynth.data.lattice import Lattice, codes_dtype
 from dpsynth.data.reading import GARBLED, NULL, Status, moments, reals, wholes
-from dpsynth.errors import SchemaError
 from dpsynth.schema.columns import Date, Datetime, Integer, Numeric, Real
 
-__all__ = ["Drawn", "NumericCoder", "micros_of"]
+__all__ = ["Drawn", "NumericCoder", "micros_of", "too_fine"]
 
-_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  wall-clock arithmetic has no zone
+_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  -- wall-clock arithmetic has no zone
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 _DAY: Final = 86_400
-_MOST_DIGITS: Final = 2**50
+_MOST_STEPS: Final = 2**50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,13 @@ class Drawn:
 def micros_of(moment: dt.date) -> int:
     """Return microseconds since 1970-01-01 of a day's start or of a wall-clock time."""
     if not isinstance(moment, dt.datetime):
-        moment = dt.datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001  a day has no zone
+        moment = dt.datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001  -- a day has no zone
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def too_fine(spec: Numeric) -> bool:
+    """Whether a real column has more digits than a float64 keeps apart: a bound above 2**50 grid steps."""
+    return isinstance(spec, Real) and max(abs(spec.lower), abs(spec.upper)) * 10**spec.decimals > _MOST_STEPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,8 @@ class NumericCoder:
     step: int
 
     @classmethod
-    def build(cls, name: str, spec: Numeric) -> Self:
-        """Cut a column's public range into bins.
-
-        Raises:
-            SchemaError: a real column asks for more digits than a float64 keeps apart.
-        """
+    def build(cls, spec: Numeric) -> Self:
+        """Cut a column's public range into bins."""
         step = 1
         match spec:
             case Integer():
@@ -76,12 +76,6 @@ class NumericCoder:
                 edges, spikes = spec.edges, set(spec.spikes)
             case Real():
                 scale = 10**spec.decimals
-                if max(abs(spec.lower), abs(spec.upper)) * scale > _MOST_DIGITS:
-                    raise SchemaError(
-                        f"bounds times 10**decimals must stay within 2**50 (about 15 digits, what a float64 keeps "
-                        f"apart), but decimals is {spec.decimals}; use fewer decimals or tighter bounds",
-                        key=f"columns.{name}.decimals",
-                    )
                 origin, top = _scaled(spec.lower, scale), _scaled(spec.upper, scale)
                 edges = None if spec.edges is None else tuple(_scaled(e, scale) for e in spec.edges)
                 spikes = {_scaled(s, scale) for s in spec.spikes}
@@ -132,7 +126,7 @@ class NumericCoder:
             case Real():
                 values, status = reals(cells)
                 scale = 10**self.spec.decimals
-                limit = 2 * _MOST_DIGITS / scale
+                limit = 2 * _MOST_STEPS / scale
                 return np.rint(np.clip(values, -limit, limit) * scale).astype(np.int64), status, self.origin
             case Date() | Datetime():
                 zone = self.spec.timezone if isinstance(self.spec, Datetime) else None

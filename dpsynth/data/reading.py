@@ -33,6 +33,7 @@ __all__ = [
     "NULL",
     "NULL_TEXTS",
     "OK",
+    "exact_wholes",
     "is_null_text",
     "moments",
     "number_of_text",
@@ -58,7 +59,7 @@ _TRUTHS: Final = {
 }
 _FAR: Final = 2**62 + 2048
 """Beyond every bound a schema may state (2**62), and exactly a float64."""
-_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  wall-clock arithmetic has no zone
+_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  -- wall-clock arithmetic has no zone
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 
 
@@ -87,6 +88,18 @@ def wholes(cells: Cells) -> tuple[Ints, Status]:
     if isinstance(cells, Numbers):
         return _whole_numbers(cells.values), _null_status(cells)
     return _by_value(factored(cells), _whole, np.int64)
+
+
+def exact_wholes(cells: Cells) -> tuple[Ints, Status]:
+    """Read whole numbers without rounding: a number with a fraction is unreadable."""
+    numbers, status = wholes(cells)
+    if isinstance(cells, Numbers):
+        if cells.values.dtype.kind == "f":
+            status[(status == OK) & (np.rint(cells.values) != cells.values)] = GARBLED
+        return numbers, status
+    values, _ = reals(cells)
+    status[(status == OK) & (np.rint(values) != values)] = GARBLED
+    return numbers, status
 
 
 def reals(cells: Cells) -> tuple[npt.NDArray[np.float64], Status]:
@@ -139,8 +152,9 @@ def _whole_numbers(values: npt.NDArray[Any]) -> Ints:
         safe = np.nan_to_num(values.astype(np.float64, copy=False), nan=0.0, posinf=_FAR, neginf=-_FAR)
         return np.clip(np.rint(safe), -_FAR, _FAR).astype(np.int64)
     if values.dtype.kind == "u" and values.dtype.itemsize == 8:
-        return np.minimum(values, np.uint64(_FAR)).astype(np.int64)
-    return values.astype(np.int64)
+        values = np.minimum(values, np.uint64(_FAR))
+    whole: Ints = values.astype(np.int64, copy=False)
+    return whole
 
 
 def _null_status(cells: Numbers) -> Status:
@@ -218,7 +232,7 @@ def _time_of(item: object) -> dt.datetime | float | None:
     if isinstance(item, dt.datetime):
         return item
     if isinstance(item, dt.date):
-        return dt.datetime(item.year, item.month, item.day)  # noqa: DTZ001  a day has no zone
+        return dt.datetime(item.year, item.month, item.day)  # noqa: DTZ001  -- a day has no zone
     return item if isinstance(item, float) and math.isinf(item) else None
 
 
@@ -239,7 +253,7 @@ def _instant_micros(item: object) -> tuple[int, int]:
 
 
 def _to_zone(micros: Ints, zone: str) -> Ints:
-    import pandas as pd  # noqa: PLC0415  lazy: pandas costs 0.4 s at import
+    import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
     instants = pd.DatetimeIndex(micros.astype("datetime64[us]")).tz_localize("UTC")
     wall = instants.tz_convert(zone).tz_localize(None)

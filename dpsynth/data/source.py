@@ -119,22 +119,28 @@ def open_source(data: object) -> Source:
     if nw.dependencies.is_polars_dataframe(data) or nw.dependencies.is_polars_lazyframe(data):
         return _polars_source(data)
     raise DataError(
-        f"cannot read a {type(data).__module__}.{type(data).__qualname__}: give a pandas or polars DataFrame, a polars "
-        "LazyFrame, a pyarrow Table, or the path of a .csv, .tsv or .parquet file"
+        f"cannot read a {type(data).__module__}.{type(data).__qualname__}: give a pandas or polars DataFrame, "
+        "a polars LazyFrame, a pyarrow Table, or the path of a .csv, .tsv or .parquet file"
     )
 
 
 def _layout(frame: FrameKind, names: Sequence[str], dtypes: Sequence[str]) -> Layout:
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if list(names).count(name) > 1})
-        raise DataError(f"the data has more than one column named {', '.join(map(repr, twice[:10]))}; rename one")
+        raise DataError(
+            f"the data has more than one column named {', '.join(map(repr, twice[:10]))}; rename one"
+        )
     return Layout(frame, tuple(zip(names, dtypes, strict=True)))
 
 
 def _file_source(path: Path) -> Source:
     file = open_file(path)
     is_csv = isinstance(file, CsvFile)
-    dtypes = [FILE_DTYPE] * len(file.names) if isinstance(file, CsvFile) else [_pandas_name(t) for t in file.schema.types]
+    dtypes = (
+        [FILE_DTYPE] * len(file.names)
+        if isinstance(file, CsvFile)
+        else [_pandas_name(t) for t in file.schema.types]
+    )
 
     def load(names: tuple[str, ...]) -> Column:
         table = file.read(names)
@@ -166,7 +172,7 @@ def _polars_source(frame: Any) -> Source:
     layout = _layout("polars", list(schema), [_polars_name(dtype) for dtype in schema.values()])
 
     def load(names: tuple[str, ...]) -> Column:
-        from polars.exceptions import PolarsError  # noqa: PLC0415  lazy: only for polars frames
+        from polars.exceptions import PolarsError  # noqa: PLC0415  -- lazy: only for polars frames
 
         try:
             table = frame.lazy().select(list(names)).collect()
@@ -202,10 +208,10 @@ def _pandas_source(frame: Any) -> Source:
     return Source(layout, lambda _names: lambda name: _pandas_cells(frame.iloc[:, places[name]]))
 
 
-def _pandas_cells(series: Any) -> Cells:
-    import pandas as pd  # noqa: PLC0415  lazy: pandas costs 0.4 s at import
+def _pandas_cells(series: Any) -> Cells:  # noqa: PLR0911  -- one return a dtype
+    import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
-    dtype = series.dtype
+    dtype: Any = series.dtype
     if isinstance(dtype, np.dtype):
         if dtype.kind in "biu":
             return Numbers(series.to_numpy())
@@ -221,7 +227,7 @@ def _pandas_cells(series: Any) -> Cells:
         words = factor_objects(_object_array(list(dtype.categories)))
         return Factored(np.append(words.index, -1)[index], words.values)
     if isinstance(dtype, pd.ArrowDtype) or (isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"):
-        import pyarrow as pa  # noqa: PLC0415  lazy: pyarrow costs 0.1 s at import
+        import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
 
         return arrow_cells(pa.chunked_array(series.array.__arrow_array__()))
     if isinstance(dtype, pd.api.extensions.ExtensionDtype) and getattr(dtype, "kind", "O") in "biuf":
@@ -229,7 +235,9 @@ def _pandas_cells(series: Any) -> Cells:
         fill: Any = False if dtype.kind == "b" else 0
         plain = np.dtype(f"{dtype.kind}{dtype.itemsize}") if dtype.kind != "b" else np.dtype(bool)
         values = series.fillna(fill).to_numpy(dtype=plain)
-        return Numbers(values.astype(np.float64) if dtype.kind == "f" else values, null if null.any() else None)
+        return Numbers(
+            values.astype(np.float64) if dtype.kind == "f" else values, null if null.any() else None
+        )
     return factor_objects(series.astype(object).to_numpy())
 
 
@@ -242,7 +250,9 @@ def _pandas_times(values: npt.NDArray[Any], unit: str, *, aware: bool) -> Times:
 
 def _object_array(values: Sequence[object]) -> npt.NDArray[np.object_]:
     out = np.empty(len(values), dtype=object)
-    out[:] = values if not any(isinstance(v, (list, tuple, np.ndarray)) for v in values) else [None] * len(values)
+    out[:] = (
+        values if not any(isinstance(v, (list, tuple, np.ndarray)) for v in values) else [None] * len(values)
+    )
     for place, value in enumerate(values):
         if isinstance(value, (list, tuple, np.ndarray)):
             out[place] = UNREADABLE

@@ -65,7 +65,7 @@ def mean_total_variation(
 
 
 def _keys(columns: Sequence[Codes], sizes: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Return one integer a row; columns whose product of sizes exceeds int64 are renumbered on the way."""
+    """Return one integer a row: the cell of the marginal it lies in."""
     key = columns[0].astype(np.int64)
     span = sizes[0]
     for column, size in zip(columns[1:], sizes[1:], strict=True):

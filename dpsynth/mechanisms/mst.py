@@ -35,6 +35,7 @@ from dpsynth.mechanisms.mechanism import (
     planned_one_ways,
 )
 from dpsynth.model.estimation import one_way_estimates
+from dpsynth.model.groups import group_sums
 from dpsynth.model.levels import Level, nested_levels
 from dpsynth.privacy.curator import Curator, Marginal
 
@@ -154,8 +155,8 @@ def _options(
         a, b = levels[first][i], levels[second][j]
         if options and _NOISE * sigma * a.size * b.size > 3 * total:
             break
-        rows = np.bincount(a.groups, weights=counts[first], minlength=a.size)
-        columns = np.bincount(b.groups, weights=counts[second], minlength=b.size)
+        rows = group_sums(a.groups, counts[first], a.size)
+        columns = group_sums(b.groups, counts[second], b.size)
         product = np.outer(rows, columns) / total
         # E|Poisson(m) - m|: how far independent columns stray by the chance of who is in the table.
         stray = np.where(product < 1.5, 2 * product * np.exp(-product), np.sqrt(2 * product / np.pi))
@@ -169,11 +170,11 @@ def _noise_weight(signal: float) -> float:
 
     ``signal`` is the number of rows in units of the noise of a pair that had the whole budget.
     """
-    return min(0.7, max(0.05, 0.3 * (8000.0 / max(signal, 1.0)) ** 0.5))
+    return min(0.7, max(0.05, 0.3 * math.sqrt(8000.0 / max(signal, 1.0))))
 
 
 def _weight(cells: int) -> float:
-    return float(cells) ** (2 / 3)
+    return math.pow(cells, 2 / 3)
 
 
 def _best_forest(options: list[_Option], gains: Floats, power: float, noise_weight: float) -> list[int]:

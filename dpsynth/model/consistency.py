@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.model.denoise import denoise_one_way, project_to_simplex
+from dpsynth.model.groups import group_sums
 
 __all__ = ["Observation", "reconcile_column", "total_estimate"]
 
@@ -113,8 +114,8 @@ def _combine_upwards(
         precision, weighted = np.zeros(size), np.zeros(size)
         if i:
             below = chain[i - 1][1]
-            carried = np.bincount(below, weights=estimates[-1], minlength=size)
-            spread = np.bincount(below, weights=variances[-1], minlength=size)
+            carried = group_sums(below, estimates[-1], size)
+            spread = group_sums(below, variances[-1], size)
             precision, weighted = 1.0 / spread, carried / spread
         for values, variance in observed:
             precision, weighted = precision + 1.0 / variance, weighted + values / variance
@@ -126,8 +127,8 @@ def _combine_upwards(
 def _spread(estimate: Floats, variance: Floats, parents: npt.NDArray[np.int64], totals: Floats) -> Floats:
     """Return the estimate moved, in proportion to its variances, so that its groups sum to ``totals``."""
     size = totals.size
-    gap = totals - np.bincount(parents, weights=estimate, minlength=size)
-    share = variance / np.bincount(parents, weights=variance, minlength=size)[parents]
+    gap = totals - group_sums(parents, estimate, size)
+    share = variance / group_sums(parents, variance, size)[parents]
     moved: Floats = estimate + share * gap[parents]
     return moved
 
@@ -142,7 +143,7 @@ def _project_within(children: Floats, parents: npt.NDArray[np.int64], totals: Fl
 
 def _share_out(shape: Floats, parents: npt.NDArray[np.int64], totals: Floats) -> Floats:
     """Divide group totals among codes in proportion to ``shape``, evenly where a group has no mass."""
-    mass = np.bincount(parents, weights=shape, minlength=totals.size)
+    mass = group_sums(parents, shape, totals.size)
     members = np.bincount(parents, minlength=totals.size)
     even = (mass <= 0)[parents]
     ratio = np.divide(shape, mass[parents], out=np.zeros_like(shape), where=~even)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dpsynth.domain import Domain
 from dpsynth.model.consistency import Observation, reconcile_column, total_estimate
 from dpsynth.model.denoise import denoise_one_way, denoise_pair
+from dpsynth.model.groups import group_sums
 from dpsynth.model.tree import Edge, TreeModel
 from dpsynth.privacy.curator import Measurement
 
@@ -71,8 +72,8 @@ def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Me
 
 def _edge(pair: Measurement, nodes: tuple[Floats, ...], total: float) -> Edge:
     (first, second), (first_groups, second_groups) = pair.query.columns, pair.query.groups
-    rows = total * np.bincount(first_groups, weights=nodes[first])
-    columns = total * np.bincount(second_groups, weights=nodes[second])
+    rows = total * group_sums(first_groups, nodes[first])
+    columns = total * group_sums(second_groups, nodes[second])
     table = denoise_pair(pair.values.astype(np.float64), pair.sigma, rows, columns)
     return Edge(first, second, first_groups, second_groups, table / table.sum())
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.domain import Axis
+from dpsynth.model.groups import group_sums
 
 __all__ = ["Level", "nested_levels"]
 
@@ -56,9 +57,7 @@ def nested_levels(axis: Axis, masses: Floats) -> tuple[Level, ...]:
         current = levels[-1]
         if target >= 0.8 * current.size:
             continue
-        coarser = _coarsen(
-            current, np.bincount(current.groups, weights=masses, minlength=current.size), target
-        )
+        coarser = _coarsen(current, group_sums(current.groups, masses, current.size), target)
         if coarser.size < 0.85 * current.size:
             levels.append(coarser)
     return tuple(levels) if axis.size <= _FINEST else tuple(levels[1:])

@@ -14,11 +14,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Method", "draw_given"]
+from dpsynth.model.groups import group_sums
+
+__all__ = ["Method", "draw_given", "draw_within"]
 
 Method: TypeAlias = Literal["systematic", "iid"]
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+
+_TINY = np.finfo(np.float64).tiny
 
 
 def draw_given(parents: Codes, table: Floats, rng: np.random.Generator, method: Method) -> Codes:
@@ -33,30 +37,63 @@ def draw_given(parents: Codes, table: Floats, rng: np.random.Generator, method: 
     Returns:
         int64 codes of shape ``(n,)``.
     """
-    n = parents.size
-    cumulative = _cumulative(table)
-    points: Floats = rng.random(n)
-    where = np.arange(n)
-    if method == "systematic":
-        where = rng.permutation(n)
-        where = where[np.argsort(parents[where], kind="stable")]
-        counts = np.bincount(parents, minlength=table.shape[0])
-        starts = np.cumsum(counts) - counts
-        ranks = np.arange(n) - np.repeat(starts, counts)
-        offsets = np.repeat(rng.random(table.shape[0]), counts)
-        points = (ranks + offsets) / np.repeat(counts, counts)
-    rows = parents[where]
-    # One search serves all parents: parent p's distribution lives on (p, p + 1].
-    position = np.searchsorted(cumulative, rows + points, side="right")
-    codes = np.empty(n, dtype=np.int64)
-    codes[where] = np.clip(position - rows * table.shape[1], 0, table.shape[1] - 1)
+    width = table.shape[1]
+    owners = np.repeat(np.arange(table.shape[0]), width)
+    codes: Codes = (
+        _draw(parents, table.ravel(), owners, table.shape[0], rng=rng, method=method) - parents * width
+    )
     return codes
 
 
-def _cumulative(table: Floats) -> Floats:
-    mass = table.sum(axis=1, keepdims=True)
-    share = np.divide(table, mass, out=np.full(table.shape, 1.0 / table.shape[1]), where=mass > 0)
-    cumulative = np.cumsum(share, axis=1)
-    cumulative /= cumulative[:, -1:]
-    flat: Floats = (cumulative + np.arange(table.shape[0])[:, None]).ravel()
-    return flat
+def draw_within(
+    parents: Codes, groups: Codes, weights: Floats, rng: np.random.Generator, method: Method
+) -> Codes:
+    """Draw one code a row from among the codes of the group that the row is in.
+
+    Args:
+        parents: Group of each row to draw, shape ``(n,)``.
+        groups: Group of each code; shape ``(codes,)``.
+        weights: Non-negative weight of each code; a group without mass counts as even.
+        rng: Source of chance.
+        method: ``"systematic"`` or ``"iid"``.
+
+    Returns:
+        int64 codes of shape ``(n,)``.
+    """
+    order = np.argsort(groups, kind="stable")
+    codes: Codes = order[
+        _draw(parents, weights[order], groups[order], int(groups.max()) + 1, rng=rng, method=method)
+    ]
+    return codes
+
+
+def _draw(
+    parents: Codes, weights: Floats, owners: Codes, count: int, *, rng: np.random.Generator, method: Method
+) -> Codes:
+    """Draw for each row a position among those its parent owns; ``owners`` is sorted, ``count`` in all."""
+    n = parents.size
+    points: Floats = rng.random(n)
+    where: Codes = np.arange(n)
+    if method == "systematic":
+        where = rng.permutation(n)
+        where = where[np.argsort(parents[where], kind="stable")]
+        sizes = np.bincount(parents, minlength=count)
+        ranks = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        points = (np.repeat(rng.random(count), sizes) + ranks) / np.repeat(sizes, sizes)
+    rows = parents[where]
+    # One search serves all parents: parent p's distribution lives on (p, p + 1].
+    points = np.minimum(points + rows, np.nextafter(rows + 1.0, 0.0))
+    positions = np.empty(n, dtype=np.int64)
+    positions[where] = np.searchsorted(_cumulative(weights, owners, count), points, side="right")
+    return positions
+
+
+def _cumulative(weights: Floats, owners: Codes, count: int) -> Floats:
+    """Return each position's cumulative share among its owner's, plus the owner's number."""
+    mass, members = group_sums(owners, weights, count), np.bincount(owners, minlength=count)
+    share = np.where(mass[owners] > 0, weights / np.maximum(mass, _TINY)[owners], 1.0 / members[owners])
+    running = np.cumsum(share)
+    last = np.cumsum(members) - 1
+    flat: Floats = np.minimum(running, owners + 1.0)
+    flat[last] = np.arange(count) + 1.0  # the sums are 1 up to rounding: make them so
+    return np.maximum.accumulate(flat)

@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.domain import Axis, Domain
-from dpsynth.model.sampling import Method, draw_given
+from dpsynth.model.groups import group_sums
+from dpsynth.model.sampling import Method, draw_given, draw_within
 
 __all__ = ["Edge", "TreeModel"]
 
@@ -101,7 +102,7 @@ class TreeModel:
             name, size = self.domain.names[column], edge.table.shape[1 - other]
             if groups.shape != (self.domain.axes[column].size,) or groups.min() < 0 or groups.max() >= size:
                 raise ValueError(f"an edge's grouping of {name!r} does not fit its table")
-            margin = np.bincount(groups, weights=self.nodes[column], minlength=size)
+            margin = group_sums(groups, self.nodes[column], size)
             if np.abs(margin - edge.table.sum(axis=other)).max() > _TOLERANCE:
                 raise ValueError(f"an edge's margin disagrees with the one-way distribution of {name!r}")
 
@@ -169,7 +170,7 @@ class TreeModel:
         table = edge.table if forwards else edge.table.T
         groups = edge.second_groups if forwards else edge.first_groups
         given_group = _normalise(table)
-        within = self.nodes[node] / np.maximum(np.bincount(groups, self.nodes[node])[groups], 1e-300)
+        within = self.nodes[node] / np.maximum(group_sums(groups, self.nodes[node])[groups], 1e-300)
         conditional: Floats = given_group[:, groups] * within[None, :]
         return conditional
 
@@ -237,29 +238,8 @@ class TreeModel:
                 if edge.first == node:
                     above, below, table = below, above, table.T
                 group = draw_given(above[columns[self._other_end(edge, node)]], table, rng, method)
-                columns[node] = self._draw_within(group, below, node, rng, method)
+                columns[node] = draw_within(group, below, self.nodes[node], rng, method)
         return columns
-
-    def _draw_within(
-        self, group: Codes, groups: Groups, node: int, rng: np.random.Generator, method: Method
-    ) -> Codes:
-        """Draw a code from the one-way distribution inside each row's group."""
-        size = int(groups.max()) + 1
-        if size == groups.size:
-            members = np.empty(size, dtype=np.int64)
-            members[groups] = np.arange(size)
-            return members[group]
-        order = np.argsort(groups, kind="stable")
-        sizes = np.bincount(groups, minlength=size)
-        table = np.zeros((size, int(sizes.max())))
-        slot = np.arange(groups.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        mass = np.bincount(groups, weights=self.nodes[node], minlength=size)
-        share = np.where(mass[groups[order]] > 0, self.nodes[node][order], 1.0)
-        table[groups[order], slot] = share
-        picked = draw_given(group, table, rng, method)
-        codes = order[(np.cumsum(sizes) - sizes)[group] + picked]
-        result: Codes = codes.astype(np.int64)
-        return result
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return the model as JSON values and plain arrays, for saving."""

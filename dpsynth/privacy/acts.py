@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _GRID = 2**100
-_LARGEST_SIGMA = 2.0**40
+_SMALLEST_SIGMA, _LARGEST_SIGMA = 2.0**-40, 2.0**40
 _LARGEST_EPSILON = 1e4
 _BITS = 300
 
@@ -131,10 +131,10 @@ def share(budget: Fraction | float) -> Fraction:
 
 
 def sigma_for(budget: Fraction | float, sensitivity_squared: int, calculus: Calculus) -> float:
-    """Return the least float sigma, rounded up by at most a few ulps, whose Gaussian act costs at most ``budget``.
+    """Return the least float sigma, within a few ulps above, whose Gaussian act costs at most ``budget``.
 
     Raises:
-        GuaranteeError: the budget is not positive, asks for a sigma outside (0, ``2**40``], or the
+        GuaranteeError: the budget is not positive, asks for a sigma outside [``2**-40``, ``2**40``], or the
             sensitivity is below 1.
     """
     affordable = share(budget)
@@ -160,7 +160,7 @@ def epsilon_for(budget: Fraction | float, calculus: Calculus) -> float:
     """
     affordable = share(budget)
     if calculus == "zcdp":
-        epsilon = math.sqrt(min(8 * affordable, _LARGEST_EPSILON**2))
+        epsilon = min(math.sqrt(8 * affordable), _LARGEST_EPSILON)
     else:
         with precise(_BITS) as mp:
             half = mp.sqrt(max(real(mp, affordable) - mp.mpf(2) / _GRID, 0)) / 2
@@ -205,8 +205,8 @@ def act_from_dict(content: dict[str, Any]) -> Act:
 
 
 def _check_noise(sigma: float, sensitivity_squared: int) -> None:
-    if not (_is_real(sigma) and 0 < sigma <= _LARGEST_SIGMA):
-        raise GuaranteeError("sigma is outside (0, 2**40]")
+    if not (_is_real(sigma) and _SMALLEST_SIGMA <= sigma <= _LARGEST_SIGMA):
+        raise GuaranteeError("sigma is outside [2**-40, 2**40]")
     if not _is_count(sensitivity_squared):
         raise GuaranteeError("sensitivity_squared is not a whole number of at least 1")
 

@@ -1,7 +1,9 @@
 """The one door between exact counts and everything else.
 
-Each method does, in one call and in this order: check the request, check the budget, write the ledger
-entry, count, draw the noise, return the noisy answer. A refused request changes nothing. What a mechanism
+Each method does, in one call and in this order: check the request (a public reference is computed and
+checked here too), check the budget, write the ledger entry, count, draw the noise, return the noisy answer.
+A refused request changes nothing; what fails after the entry is written stays spent, and the error carries
+no frame that holds a count. What a mechanism
 gets back is already private, so a mechanism that only talks to a :class:`Curator` cannot leak.
 
 Requests are public: a query, its grouping and its reference may depend on earlier noisy answers (the
@@ -10,14 +12,16 @@ composition is fully adaptive) but on nothing else.
 
 from __future__ import annotations
 
+import operator
 import threading
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import Literal, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from dpsynth.domain import Domain
 from dpsynth.errors import BudgetRefusedError, SealedError
@@ -29,51 +33,16 @@ from dpsynth.privacy.acts import (
     RoundedGaussian,
     epsilon_for,
     price,
+    share,
     sigma_for,
 )
 from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.privacy.marginal import LARGEST_TABLE, Integers, Marginal, public_table
 from dpsynth.privacy.sealed import CodedTable, open_codes
 
 __all__ = ["Backend", "Curator", "Entry", "Marginal", "Measurement"]
 
 Backend: TypeAlias = Literal["exact", "opendp"]
-Integers: TypeAlias = npt.NDArray[np.int64]
-
-_LARGEST_TABLE = 2**28  # cells of one counted table: 2 GiB of int64
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Marginal:
-    """A contingency table over some columns, each grouped.
-
-    Attributes:
-        columns: Positions of the columns in the domain, all different.
-        groups: Per column, an integer array of length ``size``: the group, from 0, of each code. Public.
-
-    Raises:
-        ValueError: no column, a repeated column, or groupings that do not match the columns.
-    """
-
-    columns: tuple[int, ...]
-    groups: tuple[npt.NDArray[np.int64], ...]
-
-    def __post_init__(self) -> None:
-        if not self.columns or len(set(self.columns)) != len(self.columns):
-            raise ValueError("a marginal needs at least one column and none twice")
-        if len(self.groups) != len(self.columns):
-            raise ValueError("a marginal needs one grouping a column")
-        if any(g.ndim != 1 or g.size == 0 or g.min() < 0 for g in self.groups):
-            raise ValueError("a grouping is a non-empty vector of groups counted from 0")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of groups of each column."""
-        return tuple(int(g.max()) + 1 for g in self.groups)
-
-    @property
-    def cells(self) -> int:
-        """Number of cells of the table."""
-        return int(np.prod([float(s) for s in self.shape]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,25 +88,24 @@ class Curator:
 
     Args:
         table: The sealed rows.
-        guarantee: What may be spent. Its ``rows_per_unit`` must be the table's.
+        guarantee: What may be spent. Its ``rows_per_unit`` must be at least the table's.
         backend: ``"exact"``: rounded Gaussian noise, accounted in GDP. ``"opendp"``: OpenDP's discrete
             Gaussian, accounted in zCDP, which affords 8 to 22 % less at the same (epsilon, delta).
 
     Raises:
-        ValueError: the guarantee's rows per unit are not those the table was bounded to, or the backend
-            is unknown.
+        ValueError: the table has more rows a unit than the guarantee covers, or the backend is unknown.
     """
 
     __slots__ = (
+        "__backend",
+        "__budget",
+        "__calculus",
         "__codes",
-        "_entries",
-        "_lock",
-        "_spent",
-        "backend",
-        "budget",
-        "calculus",
-        "domain",
-        "guarantee",
+        "__domain",
+        "__entries",
+        "__guarantee",
+        "__lock",
+        "__spent",
     )
 
     def __init__(self, table: CodedTable, guarantee: Guarantee, *, backend: Backend = "exact") -> None:
@@ -148,36 +116,66 @@ class Curator:
             )
         if backend not in ("exact", "opendp"):
             raise ValueError(f"backend={backend!r} is neither 'exact' nor 'opendp'")
-        self.backend: Backend = backend
-        self.calculus: Calculus = "gdp" if backend == "exact" else "zcdp"
-        self.guarantee = guarantee
-        self.budget = Fraction(guarantee.budget(self.calculus))
-        self.domain: Domain = table.domain
+        self.__backend: Backend = backend
+        self.__calculus: Calculus = "gdp" if backend == "exact" else "zcdp"
+        self.__guarantee = guarantee
+        self.__budget = Fraction(guarantee.budget(self.__calculus))
+        self.__domain: Domain = table.domain
         self.__codes = open_codes(table)
-        self._entries: list[Entry] = []
-        self._spent = Fraction(0)
-        self._lock = threading.Lock()
+        self.__entries: list[Entry] = []
+        self.__spent = Fraction(0)
+        self.__lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Curator({self.calculus}, spent={float(self.spent):.6g} of {float(self.budget):.6g})"
 
-    def __reduce__(self) -> str:
+    def _refuse(self, *_: object) -> NoReturn:
         raise SealedError("a Curator holds private rows and is not saved or copied; save the Release instead")
+
+    __reduce__ = __copy__ = __deepcopy__ = __getstate__ = _refuse
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        self._refuse()
+
+    @property
+    def backend(self) -> Backend:
+        """Where the noise comes from."""
+        return self.__backend
+
+    @property
+    def calculus(self) -> Calculus:
+        """The currency of the ledger."""
+        return self.__calculus
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What is promised in all."""
+        return self.__guarantee
+
+    @property
+    def domain(self) -> Domain:
+        """The axes of the table; public."""
+        return self.__domain
+
+    @property
+    def budget(self) -> Fraction:
+        """What may be spent in all (``mu**2`` in gdp, ``rho`` in zcdp)."""
+        return self.__budget
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The ledger so far."""
-        return tuple(self._entries)
+        return tuple(self.__entries)
 
     @property
     def spent(self) -> Fraction:
         """Sum of the prices of all entries (``mu**2`` in gdp, ``rho`` in zcdp)."""
-        return self._spent
+        return self.__spent
 
     @property
     def left(self) -> Fraction:
         """What may still be spent."""
-        return self.budget - self._spent
+        return self.__budget - self.__spent
 
     def measure(self, query: Marginal, *, budget: Fraction, purpose: str) -> Measurement:
         """Return a noisy marginal: ``counts + noise``, with the least noise that ``budget`` affords.
@@ -197,12 +195,14 @@ class Curator:
 
         Privacy: spends one Gaussian act of price at most ``budget``. Proof: proofs/measure.md
         """
-        self._check_query(query)
+        request = self._admit(query)
+        budget = self._affordable(budget, purpose)
         sensitivity_squared = self.guarantee.rows_per_unit**2
         sigma = sigma_for(budget, sensitivity_squared, self.calculus)
-        entry = self._charge(self._gaussian(sigma, sensitivity_squared), purpose, query.columns, query.cells)
-        counts = self.__count(query)
-        values = (counts.ravel() + self._draw(counts.size, sigma)).reshape(counts.shape)
+        act = self._gaussian(sigma, sensitivity_squared)
+        entry = self._charge(act, purpose, request.columns, request.cells)
+        with _no_counts_in_tracebacks():
+            values = self.__noisy_counts(request, sigma)
         return Measurement(query=query, values=values, sigma=sigma, entry=entry.number)
 
     def score(
@@ -230,16 +230,20 @@ class Curator:
 
         Raises:
             BudgetRefusedError, GuaranteeError: as :meth:`measure`.
-            ValueError: no query, a query that does not fit, or a reference of the wrong shape or not integer.
+            ValueError: no query, a query that does not fit, or a reference that is of the wrong shape, not
+                integer, or above ``2**60`` in total.
 
         Privacy: spends one Gaussian act of price at most ``budget``. Proof: proofs/score.md
         """
-        sensitivity_squared = self._check_scoring(queries) * self.guarantee.rows_per_unit**2
+        requests = self._admit_all(queries)
+        budget = self._affordable(budget, purpose)
+        sensitivity_squared = len(requests) * self.guarantee.rows_per_unit**2
         sigma = sigma_for(budget, sensitivity_squared, self.calculus)
-        columns = sorted({c for q in queries for c in q.columns})
-        self._charge(self._gaussian(sigma, sensitivity_squared), purpose, columns, len(queries))
-        distances = np.array([self.__distance(q, reference) for q in queries], dtype=np.int64)
-        return distances + self._draw(distances.size, sigma), sigma
+        expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
+        act = self._gaussian(sigma, sensitivity_squared)
+        self._charge(act, purpose, _touched(requests), len(requests))
+        with _no_counts_in_tracebacks():
+            return self.__noisy_distances(requests, expected, sigma), sigma
 
     def select(
         self,
@@ -271,77 +275,126 @@ class Curator:
 
         Privacy: spends one exponential mechanism of price at most ``budget``. Proof: proofs/select.md
         """
-        self._check_scoring(queries)
-        if handicap is not None and len(handicap) != len(queries):
-            raise ValueError(f"{len(handicap)} handicaps for {len(queries)} candidates")
-        penalties = [0] * len(queries) if handicap is None else [int(h) for h in handicap]
+        requests = self._admit_all(queries)
+        if handicap is not None and len(handicap) != len(requests):
+            raise ValueError(f"{len(handicap)} handicaps for {len(requests)} candidates")
+        try:
+            penalties = [operator.index(h) for h in ([0] * len(requests) if handicap is None else handicap)]
+        except TypeError:
+            raise ValueError("a handicap is a whole number") from None
+        budget = self._affordable(budget, purpose)
         k = self.guarantee.rows_per_unit
         epsilon = epsilon_for(budget, self.calculus)
-        columns = sorted({c for q in queries for c in q.columns})
-        act = ExponentialMechanism(epsilon=epsilon, sensitivity=k, candidates=len(queries))
-        self._charge(act, purpose, columns, 1)
-        scores = [self.__distance(q, reference) - h for q, h in zip(queries, penalties, strict=True)]
-        return noise.exponential_choice(scores, epsilon, k)
+        expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
+        act = ExponentialMechanism(epsilon=epsilon, sensitivity=k, candidates=len(requests))
+        self._charge(act, purpose, _touched(requests), 1)
+        with _no_counts_in_tracebacks():
+            return self.__choose(requests, expected, penalties, epsilon)
 
     def _gaussian(self, sigma: float, sensitivity_squared: int) -> Act:
         make = RoundedGaussian if self.backend == "exact" else DiscreteGaussian
         return make(sigma=sigma, sensitivity_squared=sensitivity_squared)
 
     def _draw(self, size: int, sigma: float) -> Integers:
-        sampler = noise.rounded_gaussian if self.backend == "exact" else noise.discrete_gaussian
-        return sampler(size, sigma)
+        return (noise.rounded_gaussian if self.backend == "exact" else noise.discrete_gaussian)(size, sigma)
+
+    def _affordable(self, budget: Fraction, purpose: str) -> Fraction:
+        exact = share(budget)
+        if exact > self.left:
+            self._refuse_spending(purpose, exact)
+        return exact
+
+    def _refuse_spending(self, purpose: str, cost: Fraction) -> NoReturn:
+        unit = "mu^2" if self.calculus == "gdp" else "rho"
+        raise BudgetRefusedError(
+            f"{purpose} asks {unit} = {float(min(cost, Fraction(10**300))):.6g}; {float(self.left):.6g} is "
+            f"left of {float(self.budget):.6g} ({self.guarantee}). Nothing was drawn. "
+            "Lower this act's share, or start a fit with a larger epsilon"
+        )
 
     def _charge(self, act: Act, purpose: str, columns: Sequence[int], cells: int) -> Entry:
         """Check the budget and write the entry, in one step that no other thread can come between."""
         cost = price(act, self.calculus)
-        with self._lock:
+        names = tuple(self.domain.names[c] for c in columns)
+        with self.__lock:
             if cost > self.left:
-                unit = "mu^2" if self.calculus == "gdp" else "rho"
-                raise BudgetRefusedError(
-                    f"{purpose} asks {unit} = {float(cost):.6g}; {float(self.left):.6g} is left of "
-                    f"{float(self.budget):.6g} ({self.guarantee}). Nothing was drawn. "
-                    "Lower this act's share, or start a fit with a larger epsilon"
-                )
-            names = tuple(self.domain.names[c] for c in columns)
+                self._refuse_spending(purpose, cost)
             entry = Entry(
-                number=len(self._entries) + 1,
+                number=len(self.__entries) + 1,
                 purpose=purpose,
                 act=act,
                 price=cost,
                 columns=names,
                 cells=cells,
             )
-            self._entries.append(entry)
-            self._spent += cost
+            self.__spent += cost
+            self.__entries.append(entry)
         return entry
 
-    def _check_query(self, query: Marginal) -> None:
-        for column, groups in zip(query.columns, query.groups, strict=True):
+    def _admit(self, query: Marginal) -> Marginal:
+        """Return the request as a value of our own: checked, and beyond anyone's reach from here on."""
+        request = Marginal(query.columns, query.groups)
+        for column, groups in zip(request.columns, request.groups, strict=True):
             if not 0 <= column < len(self.domain):
                 raise ValueError(f"column {column} is outside the domain's {len(self.domain)} columns")
             if groups.size != self.domain.axes[column].size:
                 raise ValueError(f"the grouping of {self.domain.names[column]!r} has not one group a code")
-        if query.cells > _LARGEST_TABLE:
-            raise ValueError(f"a marginal of {query.cells} cells is above the limit of {_LARGEST_TABLE}")
+        if request.cells > LARGEST_TABLE:
+            raise ValueError(f"a marginal of {request.cells} cells is above the limit of {LARGEST_TABLE}")
+        return request
 
-    def _check_scoring(self, queries: Sequence[Marginal]) -> int:
+    def _admit_all(self, queries: Sequence[Marginal]) -> tuple[Marginal, ...]:
         if not queries:
             raise ValueError("there is nothing to score: no query was given")
-        for query in queries:
-            self._check_query(query)
-        return len(queries)
+        return tuple(self._admit(query) for query in queries)
 
-    def __count(self, query: Marginal) -> Integers:
-        """Return the exact marginal, int64 of shape ``query.shape``."""
-        shape = query.shape
+    def __count(self, request: Marginal) -> Integers:
+        """Return the exact marginal, int64 of shape ``request.shape``."""
+        shape = request.shape
         key = np.zeros(self.__codes[0].size, dtype=np.int64)
-        for column, groups, size in zip(query.columns, query.groups, shape, strict=True):
+        for column, groups, size in zip(request.columns, request.groups, shape, strict=True):
             key *= size
             key += groups[self.__codes[column]]
-        return np.bincount(key, minlength=query.cells).reshape(shape)
+        return np.bincount(key, minlength=request.cells).astype(np.int64, copy=False).reshape(shape)
 
-    def __distance(self, query: Marginal, reference: Callable[[Marginal], Integers]) -> int:
-        expected = np.asarray(reference(query))
-        if expected.shape != query.shape or not np.issubdtype(expected.dtype, np.integer):
-            raise ValueError(f"a reference must be an integer table of shape {query.shape}")
-        return int(np.abs(self.__count(query) - expected).sum())
+    def __distance(self, request: Marginal, expected: Integers) -> int:
+        return int(np.abs(self.__count(request) - expected).sum())
+
+    def __noisy_counts(self, request: Marginal, sigma: float) -> Integers:
+        counts = self.__count(request)
+        return counts + self._draw(counts.size, sigma).reshape(counts.shape)
+
+    def __noisy_distances(
+        self, requests: Sequence[Marginal], expected: Sequence[Integers], sigma: float
+    ) -> Integers:
+        pairs = zip(requests, expected, strict=True)
+        distances = np.array([self.__distance(r, e) for r, e in pairs], dtype=np.int64)
+        return distances + self._draw(distances.size, sigma)
+
+    def __choose(
+        self,
+        requests: Sequence[Marginal],
+        expected: Sequence[Integers],
+        penalties: Sequence[int],
+        epsilon: float,
+    ) -> int:
+        scored = zip(requests, expected, penalties, strict=True)
+        scores = [self.__distance(r, e) - h for r, e, h in scored]
+        return noise.exponential_choice(scores, epsilon, self.guarantee.rows_per_unit)
+
+
+def _touched(requests: Sequence[Marginal]) -> list[int]:
+    return sorted({column for request in requests for column in request.columns})
+
+
+@contextmanager
+def _no_counts_in_tracebacks() -> Iterator[None]:
+    """Empty the local variables of an error's frames: a debugger or a logger would show exact counts."""
+    try:
+        yield
+    except BaseException as error:
+        link: BaseException | None = error
+        while link is not None:
+            traceback.clear_frames(link.__traceback__)
+            link = link.__context__
+        raise

@@ -173,18 +173,19 @@ def zcdp_epsilon(rho: float | Fraction, delta: float) -> float:
 
 
 def _gdp_delta(mu_squared: float | Fraction, epsilon: float) -> float:
-    with precise(_BITS) as mp:
-        if mu_squared == 0:
-            return _up(_MARGIN)
-        mu, eps = mp.sqrt(real(mp, mu_squared)), mp.mpf(epsilon)
+    if mu_squared > _LARGEST_BUDGET:
+        return 1.0
+    with precise(_BITS) as mp:  # delta grows with mu and falls with epsilon: clamping errs on the safe side
+        mu = mp.sqrt(max(real(mp, mu_squared), mp.mpf(2) ** -400))
+        eps = mp.mpf(min(epsilon, _LARGEST_BUDGET))
         exact = mp.ncdf(-eps / mu + mu / 2) - mp.exp(eps) * mp.ncdf(-eps / mu - mu / 2)
         return _up(exact + _MARGIN)
 
 
 def _zcdp_delta(rho: float | Fraction, epsilon: float) -> float:
-    if rho == 0:
-        return _up(_MARGIN)
-    slope = float(rho)
+    if rho > _LARGEST_BUDGET:
+        return 1.0
+    slope, epsilon = float(rho), min(epsilon, _LARGEST_BUDGET)
 
     def log_delta(t: float) -> float:  # t = log(alpha - 1)
         a1 = math.exp(t)

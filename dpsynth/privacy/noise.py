@@ -32,7 +32,7 @@ Entropy: TypeAlias = Callable[[int], bytes]
 
 _TAIL_BITS = 63
 _CHUNK = 1 << 18
-_LARGEST_SIGMA = 2.0**40
+_SMALLEST_SIGMA, _LARGEST_SIGMA = 2.0**-40, 2.0**40
 # |error| of scipy's ndtri for tails in [2^-64, 1/2]: Cephes states 5e-16 relative; we allow 4,000 times that.
 _NDTRI_MARGIN = 2.0**-39
 _MILLS = 1.2533141373155003  # sup of (1 - Phi(z)) / phi(z) over z >= 0 is sqrt(pi / 2)
@@ -43,7 +43,7 @@ def rounded_gaussian(size: int, sigma: float) -> Integers:
 
     Args:
         size: Number of draws, at least 0.
-        sigma: Standard deviation in counts, in (0, 2**40]; the float is taken as the exact real it is.
+        sigma: Standard deviation in counts, in [2**-40, 2**40]; the float is taken as the exact real it is.
 
     Returns:
         int64 array of shape ``(size,)``.
@@ -53,8 +53,8 @@ def rounded_gaussian(size: int, sigma: float) -> Integers:
 
     Privacy: this is noise; the act that uses it is priced by the curator. Proof: proofs/rounded_gaussian.md
     """
-    if not 0 < sigma <= _LARGEST_SIGMA:
-        raise ValueError("sigma is outside (0, 2**40]")
+    if not _SMALLEST_SIGMA <= sigma <= _LARGEST_SIGMA:
+        raise ValueError("sigma is outside [2**-40, 2**40]")
     return _rounded_gaussian(size, sigma, os.urandom)
 
 

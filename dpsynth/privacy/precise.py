@@ -30,7 +30,7 @@ def precise(bits: int) -> Iterator[Any]:
 
 
 def real(context: Any, value: float | Fraction) -> Any:
-    """Return a float or a fraction as a number of the context: a float exactly, a fraction to its precision."""
+    """Return a number of the context: a float exactly, a fraction to the working precision."""
     if isinstance(value, Fraction):
         return context.mpf(value.numerator) / value.denominator
     return context.mpf(float(value))

@@ -24,20 +24,24 @@ Codes = npt.NDArray[np.unsignedinteger[Any]]
 class CodedTable:
     """The private rows in codes, sealed.
 
+    The seal is against accidents and careless code, not against hostile code in the same process, which can
+    read any memory it likes.
+
     Args:
         domain: The axes; public.
-        codes: One 1-D unsigned integer array per axis, all of one length, each below its axis's size.
+        codes: One 1-D unsigned integer array per axis, all of one length, each below its axis's size. They
+            are copied: what becomes of the caller's arrays afterwards does not matter.
         rows_per_unit: The most rows that one privacy unit has in this table; public, enforced by the codec.
 
     Raises:
         ValueError: the arrays do not fit the domain (the message says which column, not which value).
     """
 
-    __slots__ = ("__codes", "domain", "rows_per_unit")
+    __slots__ = ("__codes", "__domain", "__rows_per_unit")
 
     def __init__(self, domain: Domain, codes: Sequence[Codes], *, rows_per_unit: int = 1) -> None:
-        if rows_per_unit < 1:
-            raise ValueError(f"rows_per_unit={rows_per_unit} is below 1")
+        if type(rows_per_unit) is not int or rows_per_unit < 1:
+            raise ValueError(f"rows_per_unit={rows_per_unit!r} is not a whole number of at least 1")
         if len(codes) != len(domain):
             raise ValueError(f"{len(codes)} arrays of codes for a domain of {len(domain)} axes")
         for axis, column in zip(domain, codes, strict=True):
@@ -47,9 +51,21 @@ class CodedTable:
                 raise ValueError(f"codes of column {axis.name!r} differ in length from the first column's")
             if column.size and int(column.max()) >= axis.size:
                 raise ValueError(f"a code of column {axis.name!r} is not below the axis's size {axis.size}")
-        self.domain = domain
-        self.rows_per_unit = rows_per_unit
-        self.__codes = tuple(np.ascontiguousarray(column) for column in codes)
+        self.__domain = domain
+        self.__rows_per_unit = rows_per_unit
+        self.__codes = tuple(np.array(column, order="C", copy=True, subok=False) for column in codes)
+        for own in self.__codes:
+            own.flags.writeable = False
+
+    @property
+    def domain(self) -> Domain:
+        """The axes; public."""
+        return self.__domain
+
+    @property
+    def rows_per_unit(self) -> int:
+        """The most rows that one privacy unit has here; public."""
+        return self.__rows_per_unit
 
     def __repr__(self) -> str:
         return f"CodedTable(<sealed>, columns={len(self.domain)}, rows_per_unit={self.rows_per_unit})"

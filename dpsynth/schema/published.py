@@ -263,7 +263,10 @@ def _ranged(kind: str, description: str, point: _Json, own: _Json) -> _Json:
         description,
         properties,
         required=required,
-        allOf=[_MISSING_RULE, {"if": {"required": ["edges"]}, "then": {"properties": {"bins": {"const": 128}}}}],
+        allOf=[
+            _MISSING_RULE,
+            {"if": {"required": ["edges"]}, "then": {"properties": {"bins": {"const": 128}}}},
+        ],
     )
 
 

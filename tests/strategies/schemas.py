@@ -18,7 +18,9 @@ from dpsynth.schema.columns import KINDS
 
 ODD_NAMES = ("yes", "2020", "null", "a.b", 'say "x"', "#tag", "- dash", " padded ", "naïve 名", "a: b", "x\ny", "~", "!REVIEW", "🙂", "k" * 300)  # fmt: skip
 _LETTERS = st.text(st.characters(codec="utf-8", min_codepoint=1), min_size=1, max_size=12)
-_TEXTS = st.one_of(st.sampled_from(["a", "b", "other", "Yes", "no", "", "1", "1.0", "2020-01-01", "nan"]), _LETTERS)
+_TEXTS = st.one_of(
+    st.sampled_from(["a", "b", "other", "Yes", "no", "", "1", "1.0", "2020-01-01", "nan"]), _LETTERS
+)
 
 
 def names() -> st.SearchStrategy[str]:

@@ -1,0 +1,90 @@
+"""The unit bound: at most ``max_rows`` rows of one privacy unit are ever counted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import os
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth.data.cells import Cells, Ints, Numbers, factored, plain_datetime
+from dpsynth.data.reading import is_null_text
+
+__all__ = ["keep_rows", "unit_ids"]
+
+
+def unit_ids(cells: Cells) -> Ints:
+    """Return a number for each row's unit, -1 where the unit is missing.
+
+    Two cells that may mean one unit get one number: ``"1"``, ``" 1 "``, ``1`` and ``1.0``. Merging is the
+    safe side: two units taken for one lose rows, one unit taken for two would exceed the bound. Cells that
+    cannot be read at all are one unit together.
+    """
+    if isinstance(cells, Numbers) and cells.null is None and cells.values.dtype.kind in "biu":
+        _, ids = np.unique(cells.values, return_inverse=True)
+        return ids.astype(np.int64)
+    rows = factored(cells)
+    known: dict[Any, int] = {}
+    ids = np.full(len(rows.values) + 1, -1, dtype=np.int64)
+    for position, value in enumerate(rows.values):
+        key = _unit_key(value)
+        if key is not None:
+            ids[position] = known.setdefault(key, len(known))
+    return ids[rows.index]
+
+
+def _unit_key(value: object) -> object:
+    """Return the canonical form of a unit's value: an exact number, a moment, or a stripped text."""
+    if isinstance(value, str):
+        value = _meaning(value.strip())
+    if isinstance(value, dt.datetime):
+        return value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
+    if isinstance(value, dt.date):
+        return dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC)
+    if isinstance(value, float):
+        return Decimal(repr(value)) if math.isfinite(value) else repr(value)
+    return Decimal(value) if isinstance(value, (int, Decimal)) else value
+
+
+def _meaning(text: str) -> object:
+    """Return what a stripped text stands for, as the same value in another dtype would."""
+    if is_null_text(text):
+        return None
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    try:
+        number = Decimal(text)
+    except (InvalidOperation, ValueError):
+        try:
+            return plain_datetime(dt.datetime.fromisoformat(text))
+        except ValueError:
+            return text
+    return number if number.is_finite() else float(text) if number.is_infinite() else text
+
+
+def keep_rows(ids: Ints, max_rows: int) -> npt.NDArray[np.intp]:
+    """Choose at most ``max_rows`` rows of each unit, uniformly at random, and return their positions.
+
+    Every row draws 64 bits of operating-system entropy; within a unit the rows with the smallest draws are
+    kept. (Equal draws, of probability below ``n**2 / 2**65``, are broken by position.)
+
+    Args:
+        ids: Unit of each row; rows with a negative one are dropped.
+        max_rows: The bound, at least 1.
+
+    Privacy: chance from the operating system alone, no seed. The result is as private as the rows.
+    """
+    rows = np.flatnonzero(ids >= 0)
+    draws = np.frombuffer(os.urandom(8 * rows.size), dtype=np.uint64)
+    order = rows[np.lexsort((draws, ids[rows]))]
+    sorted_ids = ids[order]
+    position = np.arange(order.size)
+    begins = np.empty(order.size, dtype=bool)
+    begins[:1] = True
+    begins[1:] = sorted_ids[1:] != sorted_ids[:-1]
+    rank = position - np.maximum.accumulate(np.where(begins, position, 0))
+    return np.sort(order[rank < max_rows])

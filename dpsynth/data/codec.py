@@ -1,0 +1,147 @@
+"""Columns to codes and codes to columns, as the schema says and as nothing else says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth.data.arrow_frame import Keys, arrow_table, polars_frame
+from dpsynth.data.bounding import keep_rows, unit_ids
+from dpsynth.data.identifiers import generate
+from dpsynth.data.labels import LabelCoder
+from dpsynth.data.layout import Layout, is_readable
+from dpsynth.data.numeric import NumericCoder, too_fine
+from dpsynth.data.pandas_frame import pandas_frame
+from dpsynth.data.plain import Coder, Plain
+from dpsynth.data.source import Source
+from dpsynth.domain import Axis, Domain
+from dpsynth.errors import DataError
+from dpsynth.privacy.sealed import CodedTable
+from dpsynth.schema import Schema, UnitColumn
+from dpsynth.schema.columns import Date, Datetime, Identifier, Integer, Real
+
+__all__ = ["Codec"]
+
+
+class Codec:
+    """Turns the rows of one schema into codes and back.
+
+    Every learned column becomes one axis. Its codes are: the declared values, or the bins, in order; then
+    ``other``, unless its label is one of the values; then ``missing``, if the column may be missing.
+
+    Laws: ``encode(decode(codes)) == codes``; ``decode(encode(x))`` lies in the cell of ``x``. (One
+    exception: a moment that the column's zone skips in spring cannot be written in a dtype with a zone.)
+
+    Args:
+        schema: Public knowledge of the table.
+
+    Raises:
+        SchemaError: a real column asks for more digits than a float64 keeps apart.
+
+    Privacy: axes follow from the schema alone; encoding gives a sealed table; decoding reads only codes.
+    """
+
+    __slots__ = ("_coders", "domain", "schema")
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._coders: dict[str, Coder] = {}
+        for name in schema.learned:
+            spec = schema.columns[name]
+            if isinstance(spec, (Integer, Real, Date, Datetime)):
+                if too_fine(spec):
+                    raise schema.problem(
+                        "the bounds times 10**decimals exceed 2**50 (15 digits, what a float64 keeps "
+                        "apart); use fewer decimals or tighter bounds",
+                        *("columns", name, "decimals"),
+                    )
+                self._coders[name] = NumericCoder.build(spec)
+            elif not isinstance(spec, Identifier):
+                self._coders[name] = LabelCoder.build(spec)
+        self.domain = Domain(tuple(Axis(name, c.size, c.ordered) for name, c in self._coders.items()))
+
+    def __repr__(self) -> str:
+        return f"Codec(columns={len(self.domain)})"
+
+    def layout(self, source: Source) -> Layout:
+        """Return the layout of the schema's columns alone: what a release may keep of a source."""
+        return source.layout.only(self.schema.columns)
+
+    def encode(self, source: Source) -> CodedTable:
+        """Code the rows and enforce the unit bound.
+
+        Total in the values: every table that has the columns goes through, whatever its cells hold.
+
+        Args:
+            source: A table with every column that the schema names.
+
+        Raises:
+            DataError: a column is absent, or the privacy unit's column has a dtype whose values cannot be
+                told apart (lists, structs, bytes, durations).
+
+        Privacy: the rows come back sealed. Which rows of a unit are kept is chance from the operating system.
+        """
+        unit = self.schema.privacy_unit
+        extra = (
+            [unit.column] if isinstance(unit, UnitColumn) and unit.column not in self.schema.columns else []
+        )
+        source.require([*self.schema.columns, *extra])
+        if not isinstance(unit, UnitColumn):
+            column = source.load(self.domain.names)
+            return CodedTable(self.domain, [self._coders[n].encode(column(n)) for n in self.domain.names])
+        if not is_readable(source.layout.dtype(unit.column)):
+            raise DataError(
+                f"the privacy unit's column {unit.column!r} is of dtype {source.layout.dtype(unit.column)}, whose "
+                "values cannot be told apart; make it texts or whole numbers"
+            )
+        column = source.load([*self.domain.names, unit.column])
+        kept = keep_rows(unit_ids(column(unit.column)), unit.max_rows)
+        codes = [self._coders[name].encode(column(name))[kept] for name in self.domain.names]
+        return CodedTable(self.domain, codes, rows_per_unit=unit.max_rows)
+
+    def decode(
+        self, codes: Sequence[npt.NDArray[np.integer[Any]]], layout: Layout, rng: np.random.Generator
+    ) -> Any:
+        """Write codes as a table in the source's kind of frame and dtypes, columns in schema order.
+
+        Bins of one value are exact; in a longer bin each of its values is equally likely.
+
+        Args:
+            codes: One array per axis of :attr:`domain`, all of one length.
+            layout: The frame kind and dtypes to write; columns it does not name get their natural dtype.
+            rng: Chance for values inside bins and for identifiers.
+
+        Returns:
+            A frame of ``len(codes[0])`` rows.
+
+        Raises:
+            DataError: the arrays do not fit the domain, an identifier's format is too short for so many
+                rows, or the frame's library is not installed.
+        """
+        self._check_codes(codes)
+        by_name = dict(zip(self.domain.names, codes, strict=True))
+        columns: dict[str, Plain | Keys] = {}
+        for name, spec in self.schema.columns.items():
+            if name in by_name:
+                coder = self._coders[name]
+                columns[name] = Plain(coder, coder.decode(by_name[name], rng))
+            elif isinstance(spec, Identifier):
+                columns[name] = generate(name, spec, len(codes[0]), rng)
+        write = {"pandas": pandas_frame, "polars": polars_frame, "pyarrow": arrow_table}[layout.frame]
+        return write(layout, columns)
+
+    def _check_codes(self, codes: Sequence[npt.NDArray[np.integer[Any]]]) -> None:
+        if len(codes) != len(self.domain):
+            raise DataError(
+                f"{len(codes)} arrays of codes for a schema of {len(self.domain)} learned columns"
+            )
+        for axis, column in zip(self.domain, codes, strict=True):
+            if column.ndim != 1 or column.dtype.kind not in "iu" or column.size != codes[0].size:
+                raise DataError(
+                    f"codes of column {axis.name!r} must be one-dimensional integers, as long as the others"
+                )
+            if column.size and not 0 <= int(column.min()) <= int(column.max()) < axis.size:
+                raise DataError(f"a code of column {axis.name!r} is outside 0..{axis.size - 1}")
