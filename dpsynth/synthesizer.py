@@ -100,8 +100,8 @@ class Plan:
         lines += [
             "",
             "  sigma is in rows: a count is off by more than 2 sigma one time in twenty",
-            f"  memory: at most {_megabytes(self.model_bytes)} for the model, "
-            f"and {_megabytes(self.row_bytes * 100_000)} for each 100,000 rows",
+            f"  memory: at most {_megabytes(self.model_bytes)} for the model; for each 100,000 rows "
+            + _megabytes(self.row_bytes * 100_000),
         ]
         return "\n".join(lines)
 
@@ -114,7 +114,7 @@ class Synthesizer:
         schema: What is publicly known of the table.
         epsilon: Of the guarantee, in (0, 10000].
         delta: Of the guarantee, in (0, 1).
-        mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`.
+        mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`, or a mechanism of your own.
         noise: ``"exact"``: exactly rounded Gaussian noise, accounted in GDP. ``"opendp"``: OpenDP's
             discrete Gaussian, accounted in zCDP; slower, and with more noise at the same guarantee.
 
@@ -143,10 +143,10 @@ class Synthesizer:
         *,
         epsilon: float,
         delta: float,
-        mechanism: str = "mst",
+        mechanism: str | Mechanism = "mst",
         noise: Backend = "exact",
     ) -> None:
-        if mechanism not in MECHANISMS:
+        if not isinstance(mechanism, Mechanism) and mechanism not in MECHANISMS:
             near = difflib.get_close_matches(str(mechanism), MECHANISMS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(f"mechanism={mechanism!r} is none of {', '.join(MECHANISMS)}{hint}")
@@ -156,7 +156,8 @@ class Synthesizer:
         guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=schema.max_rows)
         object.__setattr__(self, "schema", schema)
         object.__setattr__(self, "guarantee", guarantee)
-        object.__setattr__(self, "mechanism", MECHANISMS[mechanism])
+        chosen = mechanism if isinstance(mechanism, Mechanism) else MECHANISMS[mechanism]
+        object.__setattr__(self, "mechanism", chosen)
         object.__setattr__(self, "noise", noise)
 
     def plan(self) -> Plan:

@@ -29,7 +29,7 @@ def _data_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
-    """Give the path of a real table, such as ``real_data("adult/adult.csv")``; skip where it is not at hand."""
+    """Give the path of a real table, such as ``real_data("adult/adult.csv")``; else skip."""
 
     def find(name: str) -> Path:
         path = _data_folder() / name

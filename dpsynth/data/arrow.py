@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from dpsynth.data.cells import UNREADABLE, Cells, Factored, Flags, Ints, Numbers, Times, factor_objects
+from dpsynth.data.cells import (
+    UNREADABLE,
+    Cells,
+    Factored,
+    Flags,
+    Ints,
+    Numbers,
+    Times,
+    factor_objects,
+    object_array,
+)
 from dpsynth.data.files import as_text
 
 __all__ = ["arrow_cells"]
@@ -43,7 +53,7 @@ def arrow_cells(column: Any, *, text_bytes: bool = False) -> Cells:  # noqa: PLR
             column.cast(pa.large_string()) if str(kind) == "string_view" else column, text_bytes=text_bytes
         )
     if types.is_decimal(kind):
-        return factor_objects(np.array([*column.to_pylist(), None], dtype=object)[:-1])
+        return factor_objects(object_array(column.to_pylist()))
     return Factored(np.where(null, -1, 0).astype(np.int64), [UNREADABLE])
 
 

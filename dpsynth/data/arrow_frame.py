@@ -11,17 +11,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from dpsynth.data.identifiers import Keys
 from dpsynth.data.layout import Layout, split_zone
 from dpsynth.data.plain import EXACT_FLOAT, EXACT_FLOAT32, Plain
 from dpsynth.errors import DataError
 from dpsynth.schema.columns import Date
 
-__all__ = ["Keys", "arrow_array", "arrow_table", "polars_frame", "whole_keys"]
-
-Keys = npt.NDArray[np.str_]
-"""A regenerated identifier column."""
+__all__ = ["arrow_array", "arrow_table", "polars_frame"]
 
 _TEXT_TYPES: Final = {"string", "large_string", "string_view"}
 _INT_TYPES: Final = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -86,11 +83,11 @@ def arrow_array(  # noqa: PLR0911  -- one return a form
     """
     import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
 
-    if not isinstance(column, Plain):
-        numbers = whole_keys(column) if dtype in _INT_TYPES - {"int8", "uint8", "int16", "uint16"} else None
-        if numbers is not None and (not numbers.size or numbers.max() <= np.iinfo(dtype).max):
-            return pa.array(numbers.astype(dtype))
-        return pa.array(column.astype(object), type=_text_type(dtype))
+    if isinstance(column, Keys):
+        numbers = column.wholes(dtype) if dtype in _INT_TYPES else None
+        if numbers is not None:
+            return pa.array(numbers)
+        return pa.array(column.texts.astype(object), type=_text_type(dtype))
     if dtype.startswith("dictionary") and column.labels is not None:
         return _dictionary(column, as_text=text_dictionary or column.form == "truth")
     if dtype in _TEXT_TYPES:
@@ -158,13 +155,3 @@ def _dictionary(column: Plain, *, as_text: bool) -> Any:
     words = pa.array([str(label) for label in labels] if as_text else labels)
     index = pa.array(column.drawn.points.astype(np.int32), mask=column.null)
     return pa.DictionaryArray.from_arrays(index, words, ordered=column.ordered)
-
-
-def whole_keys(keys: Keys) -> npt.NDArray[np.int64] | None:
-    """Return identifiers of at most 18 digits as numbers, or ``None`` where the format has other characters."""
-    if keys.dtype.itemsize // 4 > 18:
-        return None
-    try:
-        return keys.astype(np.int64)
-    except ValueError:
-        return None

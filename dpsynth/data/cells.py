@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -28,6 +28,7 @@ __all__ = [
     "Times",
     "factor_objects",
     "factored",
+    "object_array",
     "plain_datetime",
 ]
 
@@ -149,7 +150,16 @@ def factor_objects(objects: npt.NDArray[np.object_]) -> Factored:
     return Factored(out, distinct)
 
 
-def _readable(item: object) -> object:
+def object_array(values: Iterable[object]) -> npt.NDArray[np.object_]:
+    """Return values as a 1-D array of objects, lists among them included."""
+    items = list(values)
+    out = np.empty(len(items), dtype=object)
+    for place, item in enumerate(items):
+        out[place] = item
+    return out
+
+
+def _readable(item: object) -> object:  # noqa: C901  -- one case a type
     """Return one cell as a plain value, ``None`` for a null, or ``UNREADABLE``; never fails."""
     if item is None or type(item).__name__ in {"NaTType", "NAType"}:
         return None

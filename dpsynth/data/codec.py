@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dpsynth.data.arrow_frame import Keys, arrow_table, polars_frame
+from dpsynth.data.arrow_frame import arrow_table, polars_frame
 from dpsynth.data.bounding import keep_rows, unit_ids
-from dpsynth.data.identifiers import generate
+from dpsynth.data.identifiers import Keys, generate
 from dpsynth.data.labels import LabelCoder
 from dpsynth.data.layout import Layout, is_readable
 from dpsynth.data.numeric import NumericCoder, too_fine
@@ -94,8 +94,8 @@ class Codec:
             return CodedTable(self.domain, [self._coders[n].encode(column(n)) for n in self.domain.names])
         if not is_readable(source.layout.dtype(unit.column)):
             raise DataError(
-                f"the privacy unit's column {unit.column!r} is of dtype {source.layout.dtype(unit.column)}, whose "
-                "values cannot be told apart; make it texts or whole numbers"
+                f"the privacy unit's column {unit.column!r} is of dtype {source.layout.dtype(unit.column)}, "
+                "whose values cannot be told apart; make it texts or whole numbers"
             )
         column = source.load([*self.domain.names, unit.column])
         kept = keep_rows(unit_ids(column(unit.column)), unit.max_rows)

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from dpsynth.errors import DataError
 from dpsynth.schema.columns import Identifier
 
-__all__ = ["generate"]
+__all__ = ["Keys", "generate", "space"]
 
 _LEAST_SPACE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A regenerated identifier column.
+
+    Attributes:
+        texts: One identifier a row.
+        digits: Whether every position of the format is a digit.
+    """
+
+    texts: npt.NDArray[np.str_]
+    digits: bool
+
+    def wholes(self, dtype: str) -> npt.NDArray[Any] | None:
+        """Return the keys in an integer dtype, or ``None`` where the format does not fit it."""
+        width = self.texts.dtype.itemsize // 4
+        if not self.digits or width >= len(str(np.iinfo(dtype).max)):
+            return None
+        return self.texts.astype(np.int64).astype(dtype)
+
+
+def space(pattern: str) -> int:
+    """Return how many different identifiers a format writes."""
+    return math.prod(radix for _, radix in _radices(pattern))
 
 
 def _radices(pattern: str) -> list[tuple[str, int]]:
@@ -25,7 +54,7 @@ def _radices(pattern: str) -> list[tuple[str, int]]:
     return positions
 
 
-def generate(name: str, spec: Identifier, n: int, rng: np.random.Generator) -> npt.NDArray[np.str_]:
+def generate(name: str, spec: Identifier, n: int, rng: np.random.Generator) -> Keys:
     """Return ``n`` identifiers in the stated format, all different if ``unique``.
 
     Row ``i`` gets the number ``(a i + b) mod m`` written in the last positions of the format, whose mixed
@@ -42,19 +71,17 @@ def generate(name: str, spec: Identifier, n: int, rng: np.random.Generator) -> n
     """
     positions = _radices(spec.format)
     radices = [radix for _, radix in positions]
-    space = 1
-    for radix in radices:
-        space *= radix
-    if spec.unique and n > space:
+    if spec.unique and n > space(spec.format):
         raise DataError(
-            f"identifier {name!r}: the format {spec.format!r} writes {space} different identifiers, fewer than "
-            f"the {n} rows asked for; make the format longer, or state unique: false"
+            f"identifier {name!r}: the format {spec.format!r} writes {space(spec.format)} different values, "
+            f"fewer than the {n} rows asked for; make the format longer, or state unique: false"
         )
     first = np.array([ord(character) for character, _ in positions], dtype=np.uint32)
     offsets = rng.integers(0, np.array(radices), size=(n, len(radices)), dtype=np.int64).astype(np.uint32)
     if spec.unique and n:
         _make_distinct(offsets, radices, n, rng)
-    return np.ascontiguousarray(first + offsets).view(f"<U{len(radices)}").reshape(n)
+    texts = np.ascontiguousarray(first + offsets).view(f"<U{len(radices)}").reshape(n)
+    return Keys(texts, all("0" <= character <= "9" for character, _ in positions))
 
 
 def _make_distinct(

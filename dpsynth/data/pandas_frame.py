@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from dpsynth.data.arrow_frame import Keys, arrow_array, whole_keys
+from dpsynth.data.arrow_frame import arrow_array
+from dpsynth.data.identifiers import Keys
 from dpsynth.data.layout import Layout, split_zone
 from dpsynth.data.plain import EXACT_FLOAT, EXACT_FLOAT32, Plain
 
@@ -53,9 +54,8 @@ def _array(column: Plain | Keys, dtype: str) -> Any:  # noqa: PLR0911  -- one re
         declared = dtype.removesuffix("[pyarrow]")
         inner = {"float": "float", "bool": "bool"}.get(declared, declared)
         return pd.arrays.ArrowExtensionArray(arrow_array(column, inner))
-    if not isinstance(column, Plain):
-        numbers = whole_keys(column) if dtype in _NUMPY_INTS | _MASKED_INTS | _FLOATS else None
-        return _texts(column.astype(object), dtype) if numbers is None else numbers
+    if isinstance(column, Keys):
+        return _keys(column, dtype)
     if dtype == "category" and column.labels is not None:
         codes = np.where(column.null, -1, column.drawn.points)
         return pd.Categorical.from_codes(
@@ -74,6 +74,21 @@ def _array(column: Plain | Keys, dtype: str) -> Any:  # noqa: PLR0911  -- one re
             return _truths(column, dtype)
         case _:
             return _wholes(column, dtype)
+
+
+def _keys(column: Keys, dtype: str) -> Any:
+    import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
+
+    if dtype in _MASKED_INTS:
+        numbers = column.wholes(dtype.lower())
+        if numbers is not None:
+            return pd.arrays.IntegerArray(numbers, np.zeros(numbers.size, dtype=bool))
+    elif dtype in _NUMPY_INTS | _FLOATS:
+        numbers = column.wholes(dtype) if dtype in _NUMPY_INTS else None
+        numbers = column.wholes("int64") if numbers is None else numbers
+        if numbers is not None:
+            return numbers
+    return _texts(column.texts.astype(object), dtype)
 
 
 def _texts(values: Any, dtype: str) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.data.arrow import arrow_cells, to_micros
-from dpsynth.data.cells import UNREADABLE, Cells, Factored, Numbers, Times, factor_objects
+from dpsynth.data.cells import UNREADABLE, Cells, Factored, Numbers, Times, factor_objects, object_array
 from dpsynth.data.files import CsvFile, open_file
 from dpsynth.data.layout import FILE_DTYPE, FrameKind, Layout
 from dpsynth.errors import DataError
@@ -119,8 +119,8 @@ def open_source(data: object) -> Source:
     if nw.dependencies.is_polars_dataframe(data) or nw.dependencies.is_polars_lazyframe(data):
         return _polars_source(data)
     raise DataError(
-        f"cannot read a {type(data).__module__}.{type(data).__qualname__}: give a pandas or polars DataFrame, "
-        "a polars LazyFrame, a pyarrow Table, or the path of a .csv, .tsv or .parquet file"
+        f"cannot read a {type(data).__module__}.{type(data).__qualname__}: give a pandas or polars "
+        "DataFrame, a polars LazyFrame, a pyarrow Table, or the path of a .csv, .tsv or .parquet file"
     )
 
 
@@ -194,7 +194,7 @@ def _polars_name(dtype: Any) -> str:
 def _polars_cells(series: Any) -> Cells:
     base = str(series.dtype.base_type())
     if base in {"Object", "Int128", "UInt128"}:
-        return factor_objects(_object_array(series.to_list()))
+        return factor_objects(object_array(series.to_list()))
     if base in {"List", "Array", "Struct", "Binary", "Duration", "Time"}:
         null = series.is_null().to_numpy()
         return Factored(np.where(null, -1, 0).astype(np.int64), [UNREADABLE])
@@ -224,7 +224,7 @@ def _pandas_cells(series: Any) -> Cells:  # noqa: PLR0911  -- one return a dtype
         return _pandas_times(wall, dtype.unit, aware=True)
     if isinstance(dtype, pd.CategoricalDtype):
         index = series.cat.codes.to_numpy().astype(np.int64)
-        words = factor_objects(_object_array(list(dtype.categories)))
+        words = factor_objects(object_array(list(dtype.categories)))
         return Factored(np.append(words.index, -1)[index], words.values)
     if isinstance(dtype, pd.ArrowDtype) or (isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"):
         import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
@@ -233,7 +233,7 @@ def _pandas_cells(series: Any) -> Cells:  # noqa: PLR0911  -- one return a dtype
     if isinstance(dtype, pd.api.extensions.ExtensionDtype) and getattr(dtype, "kind", "O") in "biuf":
         null = series.isna().to_numpy()
         fill: Any = False if dtype.kind == "b" else 0
-        plain = np.dtype(f"{dtype.kind}{dtype.itemsize}") if dtype.kind != "b" else np.dtype(bool)
+        plain = np.dtype(bool if dtype.kind == "b" else f"{dtype.kind}{getattr(dtype, 'itemsize', 8)}")
         values = series.fillna(fill).to_numpy(dtype=plain)
         return Numbers(
             values.astype(np.float64) if dtype.kind == "f" else values, null if null.any() else None
@@ -246,14 +246,3 @@ def _pandas_times(values: npt.NDArray[Any], unit: str, *, aware: bool) -> Times:
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     raw = np.where(null, 0, values.view(np.int64))
     return Times(to_micros(raw, per_second), null, aware)
-
-
-def _object_array(values: Sequence[object]) -> npt.NDArray[np.object_]:
-    out = np.empty(len(values), dtype=object)
-    out[:] = (
-        values if not any(isinstance(v, (list, tuple, np.ndarray)) for v in values) else [None] * len(values)
-    )
-    for place, value in enumerate(values):
-        if isinstance(value, (list, tuple, np.ndarray)):
-            out[place] = UNREADABLE
-    return out

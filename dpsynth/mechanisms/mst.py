@@ -16,6 +16,7 @@ its edges, fit a graphical model. Deviations, each measured in ``benchmarks/``:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.domain import Domain
+from dpsynth.errors import GuaranteeError
 from dpsynth.mechanisms.mechanism import (
     Measured,
     Mechanism,
@@ -39,14 +41,42 @@ from dpsynth.model.groups import group_sums
 from dpsynth.model.levels import Level, nested_levels
 from dpsynth.privacy.curator import Curator, Marginal
 
-__all__ = ["MST"]
+__all__ = ["MST", "Settings", "spanning_tree"]
 
 Floats = npt.NDArray[np.float64]
 
-_ONE_WAYS = Fraction(3, 5)
-_SELECTION = Fraction(1, 20)
-_CELLS = (32, 128, 512, 2048, 8192)  # sizes up to which a pair's resolution is refined
 _NOISE = math.sqrt(2 / math.pi)  # E|N(0, 1)|
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a tree is chosen and paid for. The defaults measured best over the benchmark's tables and budgets.
+
+    Attributes:
+        one_ways: Share of the budget for one-way marginals.
+        selection: Share for the distances from independence; the edges get the rest.
+        resolutions: Numbers of cells up to which a pair's resolution is refined, one option each.
+        penalty: Whether a pair's score is lessened by the error its noise would bring.
+
+    Raises:
+        GuaranteeError: shares that are not positive or leave nothing for the edges.
+    """
+
+    one_ways: Fraction = Fraction(3, 5)
+    selection: Fraction = Fraction(1, 20)
+    resolutions: tuple[int, ...] = (32, 128, 512, 2048, 8192)
+    penalty: bool = True
+
+    def __post_init__(self) -> None:
+        if self.one_ways <= 0 or self.selection <= 0 or self.one_ways + self.selection >= 1:
+            raise GuaranteeError(
+                "the shares of one-way marginals and of selection must be positive and sum below 1"
+            )
+
+    @property
+    def edges(self) -> Fraction:
+        """Share of the budget for the tree's edges."""
+        return 1 - self.one_ways - self.selection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,17 +88,16 @@ class _Option:
     sampling: float  # expected L1 distance from independence of independent columns, in rows
 
 
-def _plan(domain: Domain, budget: float, rows_per_unit: int) -> tuple[Stage, ...]:
+def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int) -> tuple[Stage, ...]:
     pairs = len(domain) * (len(domain) - 1) // 2
     if not pairs:
         return (planned_one_ways(domain, budget, rows_per_unit, 1.0),)
-    share, selection = float(_ONE_WAYS), float(_SELECTION)
+    share, selection, rest = float(settings.one_ways), float(settings.selection), float(settings.edges)
     options = sum(
-        min(len(_CELLS) + 1, max(1, math.ceil(math.log2(min(a, 256) * min(b, 256)) / 2)))
+        min(len(settings.resolutions) + 1, max(1, math.ceil(math.log2(min(a, 256) * min(b, 256)) / 2)))
         for a, b in itertools.combinations(domain.sizes, 2)
     )
     edges = len(domain) - 1
-    rest = 1 - share - selection
     return (
         planned_one_ways(domain, budget, rows_per_unit, share),
         Stage(
@@ -87,36 +116,39 @@ def _plan(domain: Domain, budget: float, rows_per_unit: int) -> tuple[Stage, ...
             acts=edges,
             share=rest,
             sigma=(rows_per_unit / (budget * rest) ** 0.5, rows_per_unit * (edges / budget / rest) ** 0.5),
-            cells=edges * _CELLS[-1],
+            cells=edges * max(settings.resolutions),
             note="the tree's edges; larger tables get larger shares",
         ),
     )
 
 
-def _run(curator: Curator, progress: Progress) -> Measured:
+def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     domain, budget = curator.domain, curator.left
     if len(domain) == 1:
         return Measured(measure_one_ways(curator, budget, progress), ())
-    one_ways = measure_one_ways(curator, budget * _ONE_WAYS, progress)
+    one_ways = measure_one_ways(curator, budget * settings.one_ways, progress)
     total, counts = one_way_estimates(domain, one_ways)
     levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
-    edge_budget = budget * (1 - _ONE_WAYS - _SELECTION)
+    edge_budget = budget * settings.edges
     power = float(edge_budget) * (1 if curator.calculus == "gdp" else 2) / curator.guarantee.rows_per_unit**2
     options = [
         option
         for pair in itertools.combinations(range(len(domain)), 2)
-        for option in _options(pair, levels, counts, total, math.sqrt(len(domain) / power))
+        for option in _options(
+            settings, pair, levels, counts, total=total, sigma=math.sqrt(len(domain) / power)
+        )
     ]
     progress("choosing pairs", 0.0)
     references = {id(o.query): o.reference for o in options}
     scores, _ = curator.score(
         [o.query for o in options],
         lambda query: references[id(query)],
-        budget=budget * _SELECTION,
+        budget=budget * settings.selection,
         purpose=SCORES,
     )
     gains = np.sqrt(np.maximum(np.maximum(scores, 0.0) ** 2 - np.square([o.sampling for o in options]), 0.0))
-    chosen = _best_forest(options, gains, power, _noise_weight(total * math.sqrt(power)))
+    noise_weight = _noise_weight(total * math.sqrt(power)) if settings.penalty else 0.0
+    chosen = _best_forest(options, gains, power, noise_weight)
     progress("choosing pairs", 1.0)
     weights = [_weight(options[i].query.cells) for i in chosen]
     measured = []
@@ -128,17 +160,23 @@ def _run(curator: Curator, progress: Progress) -> Measured:
 
 
 def _options(
-    pair: tuple[int, int], levels: list[tuple[Level, ...]], counts: list[Floats], total: float, sigma: float
+    settings: Settings,
+    pair: tuple[int, int],
+    levels: list[tuple[Level, ...]],
+    counts: list[Floats],
+    *,
+    total: float,
+    sigma: float,
 ) -> list[_Option]:
     """Return a pair's resolutions, coarsest first, leaving out those whose noise would drown any signal.
 
     From the coarsest on, the column of fewer groups is refined first, as long as the table stays within
-    the next of the sizes 32, 128, 512, ...
+    the next of the settings' resolutions.
     """
     first, second = pair
     at = [len(levels[first]) - 1, len(levels[second]) - 1]
     chosen = [tuple(at)]
-    for limit in _CELLS:
+    for limit in settings.resolutions:
         while True:
             finer = []
             for side, column in enumerate(pair):
@@ -209,9 +247,15 @@ def _best_forest(options: list[_Option], gains: Floats, power: float, noise_weig
 SCORES = "distances of pairs from independence"
 EDGES = "pair marginals"
 
-MST = Mechanism(
-    name="mst",
-    summary="a spanning tree of the strongest dependences (McKenna et al. 2021)",
-    plan=_plan,
-    run=_run,
-)
+
+def spanning_tree(settings: Settings) -> Mechanism:
+    """Return the mechanism with other settings than the default's, for studies of what each is worth."""
+    return Mechanism(
+        name="mst",
+        summary="a spanning tree of the strongest dependences (McKenna et al. 2021)",
+        plan=functools.partial(_plan, settings),
+        run=functools.partial(_run, settings),
+    )
+
+
+MST = spanning_tree(Settings())

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from dpsynth.errors import GuaranteeError
 from dpsynth.privacy.guarantee import Calculus
-from dpsynth.privacy.precise import precise, real
+from dpsynth.privacy.precise import precise, real, upper_quantile
 
 __all__ = [
     "Act",
@@ -229,14 +229,13 @@ def _ceil(value: Fraction) -> Fraction:
 def _bounded_range_mu_squared(epsilon: float) -> Fraction:
     """Return ``mu**2`` with ``Phi(-mu/2) = 1 / (1 + exp(epsilon/2))``, rounded up.
 
-    ``x = mu/2`` is found by Newton's method on ``log Q``, ``Q(x) = Phi(-x)``, which is concave, and is
-    accepted only when ``Q(x - width) >= tail >= Q(x + width)``; the price is that of ``x + width``.
+    ``x = mu/2`` solves ``Q(x) = tail``. Whatever the solver's error, the price is that of ``x + width``, and
+    it is returned only once ``Q(x + width) <= tail`` has been seen; ``width`` starts at ``2**-110``.
     """
     with precise(_BITS) as mp:
         tail = 1 / (1 + mp.exp(mp.mpf(epsilon) / 2))
-        x = mp.sqrt(mp.mpf(epsilon))
-        while True:
-            width = mp.mpf(2) ** -110 * max(1, x)
-            if mp.ncdf(width - x) >= tail >= mp.ncdf(-x - width):
-                return Fraction(int(mp.ceil(4 * (x + width) ** 2 * _GRID)) + 1, _GRID)
-            x += mp.log(mp.ncdf(-x) / tail) * mp.ncdf(-x) / mp.npdf(x)
+        x = upper_quantile(mp, tail)
+        width = max(1, x) * mp.mpf(2) ** -110
+        while mp.ncdf(-x - width) > tail:
+            width *= 2
+        return Fraction(int(mp.ceil(4 * (x + width) ** 2 * _GRID)) + 1, _GRID)

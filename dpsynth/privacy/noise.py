@@ -23,7 +23,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dpsynth.privacy.precise import precise
+from dpsynth.privacy.precise import precise, upper_quantile
 
 __all__ = ["discrete_gaussian", "exponential_choice", "rounded_gaussian"]
 
@@ -156,7 +156,7 @@ def _refine(tail: int, bits: int, sigma: float, entropy: Entropy) -> int:
             unit = mp.mpf(2) ** -(bits + 1)
             margin = unit * mp.mpf(2) ** -32
             low, high = tail * unit, (tail + 1) * unit
-            z = mp.sqrt(2) * mp.erfinv(1 - (low + high))
+            z = upper_quantile(mp, (low + high) / 2)
             k = int(mp.floor(mp.mpf(sigma) * z + mp.mpf(1) / 2))
             lowest = mp.erfc((mp.mpf(k) + mp.mpf(1) / 2) / sigma / mp.sqrt(2)) / 2 + margin
             highest = mp.erfc((mp.mpf(k) - mp.mpf(1) / 2) / sigma / mp.sqrt(2)) / 2 - margin

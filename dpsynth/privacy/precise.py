@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["precise", "real"]
+__all__ = ["precise", "real", "upper_quantile"]
 
 _LOCK = threading.RLock()
 
@@ -34,6 +34,22 @@ def real(context: Any, value: float | Fraction) -> Any:
     if isinstance(value, Fraction):
         return context.mpf(value.numerator) / value.denominator
     return context.mpf(float(value))
+
+
+def upper_quantile(context: Any, tail: Any) -> Any:
+    """Return ``x >= 0`` with ``Q(x) = Phi(-x) = tail``, for a tail in (0, 1/2], to most of the precision.
+
+    Newton's method on ``log Q``. From ``Q(x) <= exp(-x**2/2) / 2`` the start lies right of the root, and
+    ``log Q`` is concave, so every iterate does. (``mpmath.erfinv`` does not always end in the far tail.)
+    """
+    x = context.sqrt(-2 * context.log(2 * tail))
+    enough = context.mpf(2) ** -(context.prec // 2)
+    while True:
+        q = context.ncdf(-x)
+        step = context.log(q / tail) * q / context.npdf(x)
+        x = max(x + step, context.zero)
+        if abs(step) <= enough * (x + enough):
+            return x
 
 
 @functools.cache

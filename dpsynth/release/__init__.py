@@ -1,0 +1,1 @@
+"""What leaves the house: the model, the noisy measurements, the statement; saved, loaded and verified."""

@@ -41,6 +41,7 @@ from dpsynth.schema.values import (
     Moment,
     Number,
     Point,
+    Text,
     Whole,
     check_label,
     check_labels,
@@ -71,7 +72,7 @@ _AnyOf = Field(default=(), max_length=MAX_BINS)
 class _Spec(BaseModel):
     """What every column says: whether nulls occur. Unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     missing: StrictBool
     """Whether the column may hold missing values. A null is then a category of its own, and is modelled."""
@@ -326,10 +327,10 @@ class Identifier(BaseModel):
     character literal; all else is literal.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: Literal["identifier"] = "identifier"
-    format: StrictStr = Field(default="##########", min_length=1, max_length=200)
+    format: Text = Field(default="##########", min_length=1, max_length=200)
     unique: StrictBool = True
     """Whether no two synthetic rows may share one."""
 

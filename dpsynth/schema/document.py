@@ -21,7 +21,7 @@ import yaml
 
 from dpsynth.errors import MissingFileError, SchemaError
 
-__all__ = ["Document", "KeyPath", "Problem", "dotted", "parse", "raise_all", "read_text", "split"]
+__all__ = ["Document", "KeyPath", "Problem", "dotted", "error_of", "parse", "raise_all", "read_text", "split"]
 
 KeyPath = tuple[str | int, ...]
 """Where something stands: keys and list positions from the top, such as ``("columns", "age", "lower")``."""
@@ -39,7 +39,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_PLAIN_PART = re.compile(r"[^.\"\x00-\x1f]+")
+_PLAIN_PART = re.compile(r"[^.\"\x00-\x1f\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,13 @@ def dotted(path: KeyPath) -> str:
         >>> dotted(("columns", "a.b", "values", 2))
         'columns."a.b".values.2'
     """
-    return ".".join(
-        part
-        if isinstance(part, str) and _PLAIN_PART.fullmatch(part)
-        else json.dumps(part, ensure_ascii=False)
-        for part in path
-    )
+    return ".".join(_part(part) for part in path)
+
+
+def _part(part: str | int) -> str:
+    if isinstance(part, int) or _PLAIN_PART.fullmatch(part):
+        return str(part)
+    return json.dumps(part, ensure_ascii=not part.isprintable())
 
 
 def split(key: str) -> KeyPath:
@@ -120,19 +121,22 @@ def split(key: str) -> KeyPath:
 
 
 def raise_all(problems: Sequence[Problem], file: str | None) -> None:
-    """Raise one :class:`SchemaError` that says every problem, one a line, in the order of the file.
+    """Raise what :func:`error_of` makes of the problems, if there are any.
 
     Raises:
-        SchemaError: there is a problem; its ``line`` and ``key`` are the first one's.
+        SchemaError: there is a problem.
     """
-    if not problems:
-        return
-    ordered = sorted(problems, key=lambda p: (p.line is None, p.line or 0))
-    first, rest = ordered[0], ordered[1:]
+    if problems:
+        raise error_of(problems, file)
+
+
+def error_of(problems: Sequence[Problem], file: str | None) -> SchemaError:
+    """Make one error of all problems, one a line, in file order; its line and key are the first one's."""
+    first, *rest = sorted(problems, key=lambda p: (p.line is None, p.line or 0))
     said = [str(_error(p, file)) for p in rest[: _MAX_REPORTED - 1]]
     if len(rest) > len(said):
         said.append(f"... and {len(rest) - len(said)} more")
-    raise _error(Problem(first.path, "\n".join([first.text, *said]), first.line), file)
+    return _error(Problem(first.path, "\n".join([first.text, *said]), first.line), file)
 
 
 def _error(problem: Problem, file: str | None) -> SchemaError:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from dpsynth.schema.columns import KINDS
 from dpsynth.schema.document import Document, KeyPath, Problem
+from dpsynth.schema.values import NOT_UTF8
 
 __all__ = ["NOT_A_KEY_OF_THE_FILE", "WHO_IS_PROTECTED", "problems_of"]
 
@@ -74,6 +75,7 @@ _EXPECTED = {
     "string_type": "a text is expected",
     "finite_number": "a finite number is expected",
     "model_attributes_type": "a mapping of keys such as {kind: ..., missing: ...} is expected",
+    "dict_type": "a mapping of column names is expected, as NAME: {kind: ..., missing: ...}",
     "mapping_type": "a mapping of column names is expected, as NAME: {kind: ..., missing: ...}",
     "tuple_type": "a list is expected",
 }
@@ -159,7 +161,7 @@ def _next_step(found: _Found) -> str:
         return "; write plain digits, without quotes, leading zeros or separators"
     if kind == "int_type" and isinstance(value, Decimal):
         return "; write it without a decimal point or exponent"
-    if kind == "mapping_type" and isinstance(value, list):
+    if kind in {"dict_type", "mapping_type"} and isinstance(value, list):
         return "; write each name before a colon instead of after a dash"
     return ""
 
@@ -200,6 +202,7 @@ _SAYINGS: dict[str, Callable[[_Found], str]] = {
     "value_error": lambda found: str(found.context["error"]),
     "missing": _missing,
     "extra_forbidden": _unknown_key,
+    "string_unicode": lambda _: NOT_UTF8,
     "union_tag_not_found": _unknown_kind,
     "union_tag_invalid": _unknown_kind,
     "greater_than_equal": _bound,
@@ -213,7 +216,6 @@ _SAYINGS: dict[str, Callable[[_Found], str]] = {
     "literal_error": lambda found: (
         f"{found.context['expected'].replace(chr(39), '')} is expected, not {found.told}"
     ),
-    "string_unicode": lambda _: "this text has half of a surrogate pair, which UTF-8 cannot hold; correct it",
 }
 
 

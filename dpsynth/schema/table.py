@@ -26,9 +26,19 @@ from pydantic import (
 
 from dpsynth.errors import SchemaError
 from dpsynth.schema.columns import Column, Identifier
-from dpsynth.schema.document import Document, KeyPath, Problem, dotted, parse, raise_all, read_text, split
+from dpsynth.schema.document import (
+    Document,
+    KeyPath,
+    Problem,
+    dotted,
+    error_of,
+    parse,
+    raise_all,
+    read_text,
+    split,
+)
 from dpsynth.schema.phrasing import NOT_A_KEY_OF_THE_FILE, WHO_IS_PROTECTED, problems_of
-from dpsynth.schema.values import MisplacedError
+from dpsynth.schema.values import MisplacedError, Text
 from dpsynth.schema.writing import content_of, ordered_marks, to_text
 
 __all__ = ["FORMAT_VERSION", "Schema", "UnitColumn"]
@@ -43,9 +53,9 @@ class UnitColumn(BaseModel):
     Rows whose unit is missing belong to no one and are dropped.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    column: StrictStr = Field(min_length=1)
+    column: Text = Field(min_length=1)
     max_rows: StrictInt = Field(ge=1, le=1_000_000)
 
 
@@ -72,11 +82,11 @@ class Schema(BaseModel):
         review: Dotted keys still marked ``!REVIEW``; a fit refuses a schema that has any.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     dpsynth: Literal[1] = 1
     privacy_unit: _PrivacyUnit
-    columns: Mapping[StrictStr, Column] = Field(min_length=1)
+    columns: Mapping[Text, Column] = Field(min_length=1)
     review: tuple[StrictStr, ...] = ()
 
     _document: Document = PrivateAttr(default_factory=Document)
@@ -197,8 +207,7 @@ class Schema(BaseModel):
         except ValidationError as error:
             problems = problems_of(error, document)
             wrong_version = [p for p in problems if p.path == ("dpsynth",)]
-            raise_all(wrong_version or problems, document.path)
-            raise
+            raise error_of(wrong_version or problems, document.path) from None
         schema._document = dataclasses.replace(document, content={})  # noqa: SLF001  -- its own class
         return schema
 

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 
 __all__ = [
     "LABEL_TYPES",
@@ -15,6 +15,7 @@ __all__ = [
     "MAX_CATEGORIES",
     "MAX_LATTICE",
     "MAX_REAL",
+    "NOT_UTF8",
     "Day",
     "Items",
     "Label",
@@ -22,15 +23,19 @@ __all__ = [
     "Moment",
     "Number",
     "Point",
+    "Text",
     "Whole",
     "check_label",
     "check_labels",
+    "check_text",
 ]
 
 MAX_CATEGORIES = 10_000_000
 MAX_BINS = 65_536
 MAX_LATTICE = 2**62
 MAX_REAL = 10**15
+NOT_UTF8 = "this text has half of a surrogate pair, which UTF-8 cannot hold; correct it"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class MisplacedError(ValueError):
@@ -92,6 +97,18 @@ def _as_moment(value: object) -> object:
     )
 
 
+def check_text(text: str) -> str:
+    """Refuse a text that UTF-8 cannot hold.
+
+    Raises:
+        ValueError: it has half of a surrogate pair.
+    """
+    if not text.isascii() and _SURROGATE.search(text):
+        raise ValueError(NOT_UTF8)
+    return text
+
+
+Text = Annotated[StrictStr, AfterValidator(check_text)]
 Label = StrictInt | StrictStr | StrictBool
 Items = BeforeValidator(_as_items)
 Whole = Annotated[StrictInt, Field(ge=-MAX_LATTICE, le=MAX_LATTICE)]
@@ -124,6 +141,15 @@ def check_labels(values: tuple[Label, ...]) -> None:
 
 
 def check_label(label: Label, *at: str | int) -> None:
-    """Refuse a whole number that 64 bits might not hold; ``at`` says where it stands in the column."""
+    """Refuse a label that cannot be written; ``at`` says where it stands in the column.
+
+    Raises:
+        MisplacedError: a whole number that 64 bits might not hold, or a text that UTF-8 cannot hold.
+    """
+    if isinstance(label, str):
+        try:
+            check_text(label)
+        except ValueError as error:
+            raise MisplacedError(str(error), *at) from None
     if isinstance(label, int) and abs(label) > MAX_LATTICE:
         raise MisplacedError("a whole number here must lie within -2**62 .. 2**62; quote longer codes", *at)

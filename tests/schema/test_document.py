@@ -89,7 +89,10 @@ def test_lines_are_those_of_the_keys_and_items():
 
 
 def test_review_marks_any_value():
-    read = parse("a: !REVIEW 5\nb: !REVIEW [x, !REVIEW 0.5]\nc: !REVIEW\n  d: !REVIEW null\ne: !REVIEW '5'\nf: !REVIEW\n")
+    read = parse(
+        "a: !REVIEW 5\nb: !REVIEW [x, !REVIEW 0.5]\nc: !REVIEW\n  d: !REVIEW null\n"
+        "e: !REVIEW '5'\nf: !REVIEW\n"
+    )
     assert read.content == {"a": 5, "b": ["x", Decimal("0.5")], "c": {"d": None}, "e": "5", "f": None}
     assert read.review == (("a",), ("b",), ("b", 1), ("c",), ("c", "d"), ("e",), ("f",))
 
@@ -100,7 +103,12 @@ BAD = [
     ("a: 1\nb: &x 5\n", 2, "b", "anchors"),
     ("a: 1\nb: *x\n", 2, "b", "aliases"),
     ("a: [&x [1], *x]\n", 1, "a.0", "anchors"),
-    ("a: 1\nb: !!python/object/apply:os.system [ls]\n", 2, "b", "tag !!python/object/apply:os.system is not read"),
+    (
+        "a: 1\nb: !!python/object/apply:os.system [ls]\n",
+        2,
+        "b",
+        "tag !!python/object/apply:os.system is not read",
+    ),
     ("a: !!str 5\n", 1, "a", "tag !!str is not read"),
     ("a: !Foo {}\n", 1, "a", "tag !Foo is not read"),
     ("a: ! foo\n", 1, "a", "tag ! is not read"),

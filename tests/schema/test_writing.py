@@ -92,7 +92,11 @@ def test_the_text_is_pleasant():
             "columns": {
                 "2020": {"kind": "boolean", "missing": False, "out_of_domain": "clip"},
                 "sex": {"kind": "categorical", "missing": True, "values": ["F", "M", "yes", "x: y"]},
-                "job": {"kind": "ordinal", "missing": False, "values": [f"a long title {i}" for i in range(8)]},
+                "job": {
+                    "kind": "ordinal",
+                    "missing": False,
+                    "values": [f"a long title {i}" for i in range(8)],
+                },
                 "wage": {"kind": "real", "missing": False, "lower": 0, "upper": "1000.50", "decimals": 2},
                 "size": {
                     "kind": "integer",
@@ -159,8 +163,8 @@ columns:
     upper: 5000
     edges: [
       100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1500, 1600, 1700,
-      1800, 1900, 2000, 2100, 2200, 2300, 2400, 2500, 2600, 2700, 2800, 2900, 3000, 3100, 3200, 3300,
-      3400, 3500, 3600]
+      1800, 1900, 2000, 2100, 2200, 2300, 2400, 2500, 2600, 2700, 2800, 2900, 3000, 3100, 3200,
+      3300, 3400, 3500, 3600]
 
   day:
     kind: date
@@ -219,7 +223,9 @@ def test_a_large_count_is_never_expanded():
 @pytest.mark.slow
 def test_a_hundred_thousand_values_are_read_and_written_in_seconds():
     spec = {"kind": "categorical", "missing": False, "values": [f"value {i}" for i in range(100_000)]}
-    schema = Schema.from_dict({"privacy_unit": "row", "columns": {"c": spec}, "review": ["columns.c.values.7"]})
+    schema = Schema.from_dict(
+        {"privacy_unit": "row", "columns": {"c": spec}, "review": ["columns.c.values.7"]}
+    )
     start = time.perf_counter()
     assert Schema.loads(schema.to_yaml()) == schema
     assert time.perf_counter() - start < 15  # about 2 s on one core

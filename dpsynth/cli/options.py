@@ -1,0 +1,56 @@
+"""Options that several commands share, so that they mean and read the same everywhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "AsJson",
+    "Delta",
+    "Epsilon",
+    "Force",
+    "MechanismName",
+    "Noise",
+    "NoiseName",
+    "Quiet",
+    "SchemaFile",
+]
+
+
+class NoiseName(StrEnum):
+    """The noise backends."""
+
+    exact = "exact"
+    opendp = "opendp"
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as one JSON object.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
+SchemaFile = Annotated[
+    Path, typer.Argument(metavar="SCHEMA", help="The schema file (YAML).", show_default=False)
+]
+Epsilon = Annotated[
+    float,
+    typer.Option("--epsilon", metavar="E", help="Of the guarantee; commonly 0.1 to 10.", show_default=False),
+]
+Delta = Annotated[
+    float,
+    typer.Option(
+        "--delta",
+        metavar="D",
+        help="Of the guarantee; far below one over the number of people.",
+        show_default=False,
+    ),
+]
+MechanismName = Annotated[
+    str, typer.Option("--mechanism", metavar="NAME", help="What to measure: mst or independent.")
+]
+Noise = Annotated[
+    NoiseName,
+    typer.Option("--noise", help="Exactly rounded Gaussian, or OpenDP's discrete Gaussian (slower)."),
+]

@@ -1,0 +1,48 @@
+"""``dpsynth plan``: what a fit will measure and what it will cost, before any row is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from dpsynth.cli.options import AsJson, Delta, Epsilon, MechanismName, Noise, NoiseName, Quiet, SchemaFile
+from dpsynth.cli.screen import screen_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dpsynth.synthesizer import Synthesizer
+
+__all__ = ["configure", "plan"]
+
+
+def plan(
+    context: typer.Context,
+    *,
+    schema: SchemaFile,
+    epsilon: Epsilon,
+    delta: Delta,
+    mechanism: MechanismName = "mst",
+    noise: Noise = NoiseName.exact,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a fit will measure, at what price and with how much memory. No row is read."""
+    screen = screen_of(context, quiet=quiet, as_json=as_json)
+    found = configure(schema, epsilon, delta, mechanism, noise).plan()
+    screen.show(found.to_dict(), str(found))
+
+
+def configure(schema: Path, epsilon: float, delta: float, mechanism: str, noise: NoiseName) -> Synthesizer:
+    """Read a schema and join it with a guarantee and a mechanism.
+
+    Raises:
+        SchemaError, GuaranteeError, InputError: as :class:`~dpsynth.synthesizer.Synthesizer` says.
+    """
+    from dpsynth.schema import Schema  # noqa: PLC0415  -- lazy: `--help` needs no schema
+    from dpsynth.synthesizer import Synthesizer  # noqa: PLC0415  -- lazy, as above
+
+    return Synthesizer(
+        Schema.load(schema), epsilon=epsilon, delta=delta, mechanism=mechanism, noise=noise.value
+    )

@@ -1,0 +1,88 @@
+"""``dpsynth sample``: rows from a release. Free: nothing private is read."""
+
+from __future__ import annotations
+
+import secrets
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dpsynth.cli.options import AsJson, Force, Quiet
+from dpsynth.cli.paths import replacing, require_room
+from dpsynth.cli.screen import screen_of
+from dpsynth.errors import InputError
+
+__all__ = ["sample"]
+
+
+class MethodName(StrEnum):
+    """The ways of drawing rows."""
+
+    systematic = "systematic"
+    iid = "iid"
+
+
+def sample(
+    context: typer.Context,
+    *,
+    release: Annotated[
+        Path, typer.Argument(metavar="RELEASE", help="The release to draw from.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="The table to write: .csv or .parquet.", show_default=False
+        ),
+    ],
+    rows: Annotated[
+        int | None,
+        typer.Option("-n", "--rows", metavar="N", help="Rows to draw.", show_default="the noisy total"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="S", help="For the same rows again.", show_default="drawn and told"),
+    ] = None,
+    method: Annotated[
+        MethodName,
+        typer.Option("--method", help="Counts as close to the model as integers allow, or independent rows."),
+    ] = MethodName.systematic,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw synthetic rows from a release. This costs no privacy: draw as often as you like.
+
+    In a CSV file a missing value is an empty field.
+    """
+    screen = screen_of(context, quiet=quiet, as_json=as_json)
+    if rows is not None and rows < 0:
+        raise InputError(f"-n {rows}: the number of rows is below 0")
+    if seed is not None and seed < 0:
+        raise InputError(f"--seed {seed} is below 0; give a whole number of at least 0")
+    if out.suffix.lower() not in {".csv", ".parquet"}:
+        raise InputError(f"{out}: unknown kind of table; end the name in .csv or .parquet")
+    require_room(out, force=force, keep=(release,))
+    from dpsynth.data.writing import write_table  # noqa: PLC0415  -- lazy: `--help` needs no tables
+    from dpsynth.release import bundle  # noqa: PLC0415  -- lazy, as above
+
+    chosen = secrets.randbits(63) if seed is None else seed
+    with screen.progress() as report:
+        report("reading the release", 0.0)
+        found = bundle.load(release)
+        n = round(found.model.total) if rows is None else rows
+        report("drawing rows", 0.0)
+        table = found.sample(n, seed=chosen, method=method.value, frame="pandas")
+        with replacing(out) as file:
+            write_table(table, file, found.schema, progress=lambda done: report("writing rows", done))
+    screen.show(
+        {
+            "table": str(out),
+            "rows": n,
+            "columns": list(map(str, table.columns)),
+            "seed": chosen,
+            "method": method.value,
+        },
+        f"Wrote {out}: {n:,} rows, {len(table.columns)} columns (seed {chosen})",
+    )

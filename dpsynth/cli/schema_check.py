@@ -1,0 +1,101 @@
+"""``dpsynth schema check``: is a schema ready, and does a table have its columns?"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dpsynth.cli.options import AsJson, Quiet, SchemaFile
+from dpsynth.cli.paths import require_file
+from dpsynth.cli.screen import screen_of
+
+if TYPE_CHECKING:
+    from dpsynth.schema import Schema
+
+__all__ = ["check"]
+
+_SHOWN = 10
+
+
+def check(
+    context: typer.Context,
+    *,
+    schema: SchemaFile,
+    data: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DATA]", help="A table; only its column names are read.", show_default=False),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a schema, and a table's column names against it. No row is read.
+
+    Ends with exit code 4 when a review mark is left or a column is absent from the table.
+    """
+    screen = screen_of(context, quiet=quiet, as_json=as_json)
+    from dpsynth.data.codec import Codec  # noqa: PLC0415  -- lazy: `--help` needs no tables
+    from dpsynth.schema import Schema  # noqa: PLC0415  -- lazy, as above
+
+    found = Schema.load(schema)
+    domain = Codec(found).domain
+    names = None
+    if data is not None:
+        from dpsynth.data.source import open_source  # noqa: PLC0415  -- lazy, as above
+
+        require_file(data, "table")
+        names = open_source(data).names
+    content = _findings(found, names) | {
+        "schema": str(schema),
+        "data": None if data is None else str(data),
+        "columns": {axis.name: axis.size for axis in domain},
+    }
+    screen.show(content, _text(content, found))
+    if not content["passed"]:
+        raise typer.Exit(4)
+
+
+def _findings(schema: Schema, names: tuple[str, ...] | None) -> dict[str, Any]:
+    """Return what is left to do, as plain JSON values."""
+    needed = list(schema.columns)
+    if not isinstance(schema.privacy_unit, str) and schema.privacy_unit.column not in needed:
+        needed.append(schema.privacy_unit.column)
+    absent = [] if names is None else [n for n in needed if n not in names]
+    return {
+        "passed": not schema.review and not absent,
+        "review": list(schema.review),
+        "absent": absent,
+        "extra": [] if names is None else [n for n in names if n not in needed],
+        "nearest": {n: near[0] for n in absent if (near := difflib.get_close_matches(n, names or (), 1))},
+    }
+
+
+def _text(content: dict[str, Any], schema: Schema) -> str:
+    unit = schema.privacy_unit
+    who = "one row" if isinstance(unit, str) else f"all rows of one {unit.column!r}, at most {unit.max_rows}"
+    sizes = content["columns"].values()
+    span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+    lines = [
+        f"{content['schema']}: {len(schema.columns)} columns",
+        f"  learned   {len(sizes)} ({span} codes each)",
+        f"  protects  {who}",
+    ]
+    lines += _listed("FAIL", "await review, as marked !REVIEW", content["review"])
+    if content["data"] is not None:
+        absent = [
+            f"{n} (did you mean {content['nearest'][n]}?)" if n in content["nearest"] else n
+            for n in content["absent"]
+        ]
+        lines += _listed("FAIL", f"are absent from {content['data']}", absent)
+        lines += _listed("note", "are in the table only, and stay out of the release", content["extra"])
+    lines.append("Ready to fit." if content["passed"] else "Not ready to fit.")
+    return "\n".join(lines)
+
+
+def _listed(mark: str, what: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = [f"      ... and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    return [f"  {mark}  {len(names)} {what}:", *(f"      {n}" for n in names[:_SHOWN]), *more]

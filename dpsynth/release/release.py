@@ -1,0 +1,144 @@
+"""What a fit gives: a model to draw from, the noisy measurements it rests on, and the statement."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth.data.codec import Codec
+from dpsynth.data.layout import FrameKind, Layout
+from dpsynth.errors import InputError, ReleaseError
+from dpsynth.model.sampling import Method
+from dpsynth.model.tree import TreeModel
+from dpsynth.privacy.curator import Measurement
+from dpsynth.release.documents import shown
+from dpsynth.release.statement import Statement
+from dpsynth.schema import Schema
+
+__all__ = ["MAX_ROWS", "Release"]
+
+MAX_ROWS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Release:
+    """A differentially private release of one table. Public as a whole.
+
+    Attributes:
+        schema: What is publicly known of the table.
+        layout: Kind of frame and dtypes of the source; columns that the schema does not name are dropped.
+        model: The fitted model.
+        measurements: The noisy marginals it was fitted to.
+        statement: What is promised and what it cost.
+
+    Raises:
+        ReleaseError: the model's columns are not those the schema declares as learned.
+    """
+
+    schema: Schema
+    layout: Layout
+    model: TreeModel
+    measurements: tuple[Measurement, ...]
+    statement: Statement
+
+    def __post_init__(self) -> None:
+        if self.model.domain.names != self.schema.learned:
+            raise ReleaseError("the model's columns are not the schema's learned columns; fit the model anew")
+        object.__setattr__(self, "layout", self.layout.only(self.schema.columns))
+
+    def __repr__(self) -> str:
+        guarantee = self.statement.guarantee
+        return (
+            f"Release(columns={len(self.schema.columns)}, rows~{self.model.total:.0f}, "
+            f"epsilon={guarantee.epsilon:g}, delta={guarantee.delta:g}, mechanism={self.statement.mechanism!r})"
+        )
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        seed: int | None = None,
+        method: Method = "systematic",
+        frame: FrameKind | None = None,
+    ) -> Any:
+        """Draw a synthetic table.
+
+        Args:
+            n: Number of rows, 0 to a thousand million; by default the estimated number of rows of the source.
+            seed: The same seed gives the same table, also after saving and loading; by default a fresh one.
+            method: ``"systematic"``: counts follow the model as closely as whole rows allow. ``"iid"``: rows are
+                independent draws.
+            frame: ``"pandas"``, ``"polars"`` or ``"pyarrow"``; by default as the source was.
+
+        Returns:
+            A frame with the schema's columns in the schema's order; dtypes are the source's, or natural ones when
+            ``frame`` differs from the source's.
+
+        Raises:
+            InputError: an argument is out of range; says which and what is allowed.
+
+        Privacy: free; post-processing of what was measured.
+        """
+        rows = round(self.model.total) if n is None else n
+        if type(rows) is not int and not isinstance(rows, np.integer):
+            raise InputError(f"n={shown(repr(n))} is not a whole number of rows")
+        if not 0 <= rows <= MAX_ROWS:
+            raise InputError(f"n={rows} is outside 0 .. {MAX_ROWS}; draw several tables with different seeds")
+        if seed is not None and ((type(seed) is not int and not isinstance(seed, np.integer)) or seed < 0):
+            raise InputError(f"seed={shown(repr(seed))} is not a whole number of at least 0")
+        if method not in get_args(Method):
+            raise InputError(f"method={shown(repr(method))} is none of {', '.join(get_args(Method))}")
+        if frame is not None and frame not in get_args(FrameKind):
+            raise InputError(f"frame={shown(repr(frame))} is none of {', '.join(get_args(FrameKind))}")
+        layout = self.layout
+        if frame is not None and frame != layout.frame:
+            layout = replace(layout, frame=frame, dtypes=())
+        rng = np.random.default_rng(None if seed is None else int(seed))
+        codes = self.model.sample(int(rows), rng, method=method)
+        return Codec(self.schema).decode(codes, layout, rng)
+
+    def marginal(self, columns: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return the model's exact marginal over some columns, as expected counts.
+
+        Args:
+            columns: Names of learned columns, all different.
+
+        Returns:
+            Array with one axis a column, in this order, over its codes; its sum is the estimated number of rows.
+
+        Raises:
+            InputError: a name is unknown, not learned or repeated, or the answer has more than 2**26 cells.
+
+        Privacy: free; post-processing of what was measured.
+        """
+        if isinstance(columns, str):
+            raise InputError(f"marginal takes a list of column names, not one text; write [{columns!r}]")
+        names = list(columns)
+        for name in names:
+            if name not in self.model.domain.names:
+                why = "is never learned" if name in self.schema.columns else "is not in this release"
+                offered = ", ".join(shown(n, 30) for n in self.model.domain.names[:20])
+                raise InputError(f"column {shown(str(name))} {why}; its learned columns are {offered}")
+        try:
+            return self.model.marginal([self.model.domain.index(name) for name in names])
+        except ValueError as error:
+            raise InputError(str(error)) from None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the release; :func:`dpsynth.load` reads it back.
+
+        Args:
+            path: A name that ends in ``.dpsynth`` or ``.zip`` becomes one file, any other a directory. A release
+                that stands there is replaced; anything else is left alone.
+
+        Raises:
+            ReleaseError: something other than a release is there, or it cannot be written.
+        """
+        from dpsynth.release.bundle import save  # noqa: PLC0415  -- a bundle is written on top of this
+
+        save(self, path)

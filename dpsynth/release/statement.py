@@ -1,0 +1,352 @@
+"""The statement: what is promised, what it cost, what is assumed. Public, and complete by itself.
+
+It is written from the curator's ledger, never from the rows. Saved as JSON it holds the acts; prices and
+totals are recomputed when it is read, and the figures beside them are for people.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Self, get_args
+
+from dpsynth import __version__
+from dpsynth.errors import GuaranteeError, ReleaseError
+from dpsynth.privacy.acts import act_from_dict, act_to_dict, price
+from dpsynth.privacy.curator import Backend, Curator, Entry
+from dpsynth.privacy.guarantee import Calculus, Guarantee, gdp_epsilon, zcdp_epsilon
+from dpsynth.release.documents import check_fields, number, shown
+from dpsynth.schema import Boolean, Categorical, Column, Identifier, Ordinal, Schema, UnitColumn
+
+__all__ = ["ROW_COUNT", "ColumnProvenance", "Statement", "assumptions_of", "epsilon_of", "provenance_of"]
+
+ROW_COUNT = "estimated from noisy measurements"
+_MAX_ENTRIES = 20_000
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,63}")
+_LARGEST = 1.7976931348623157e308
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnProvenance:
+    """Where what the release knows of a column comes from.
+
+    Attributes:
+        name: The column.
+        kind: Its kind in the schema.
+        known: What is public of it and whence, such as ``"9 values, stated in the schema"``.
+        treatment: ``"measured"`` with noise, or ``"regenerated"`` (its content was never read).
+    """
+
+    name: str
+    kind: str
+    known: str
+    treatment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What a release promises and what it cost.
+
+    Attributes:
+        guarantee: The promise.
+        calculus: Currency of the ledger: ``"gdp"`` (``mu**2``) or ``"zcdp"`` (``rho``).
+        budget: What the guarantee affords in that currency, exact.
+        entries: The ledger, in order.
+        mechanism: Name of the mechanism.
+        backend: Source of the noise.
+        assumptions: Names of what the promise rests on; :mod:`dpsynth.release.wording` explains each.
+        provenance: One record a column of the schema, in order.
+        version: Version of dpsynth that wrote it.
+
+    Raises:
+        ReleaseError: a field is not of its kind. Whether the figures are true is for ``verify`` to say.
+    """
+
+    guarantee: Guarantee
+    calculus: Calculus
+    budget: Fraction
+    entries: tuple[Entry, ...]
+    mechanism: str
+    backend: Backend
+    assumptions: tuple[str, ...]
+    provenance: tuple[ColumnProvenance, ...]
+    version: str
+
+    def __post_init__(self) -> None:
+        if self.calculus not in get_args(Calculus):
+            raise ReleaseError(f"the statement's calculus is none of {', '.join(get_args(Calculus))}")
+        if self.backend not in get_args(Backend):
+            raise ReleaseError(f"the statement's backend is none of {', '.join(get_args(Backend))}")
+        if not 0 < self.budget < 2**100:
+            raise ReleaseError("the statement's budget is not between 0 and 2**100")
+        if not all(_NAME.fullmatch(name) for name in (self.mechanism, self.version, *self.assumptions)):
+            raise ReleaseError(
+                "the statement's mechanism, version and assumptions are names of at most 64 small letters, "
+                "digits and -_.+"
+            )
+        if not all(e.purpose.isprintable() and 0 < len(e.purpose) <= 200 for e in self.entries):
+            raise ReleaseError("a purpose in the ledger is not one line of at most 200 characters")
+
+    @classmethod
+    def from_curator(cls, curator: Curator, schema: Schema, mechanism: str) -> Self:
+        """Write the statement of what a curator has done.
+
+        Args:
+            curator: After its last act.
+            schema: The schema that the rows were coded by.
+            mechanism: Name of the mechanism.
+
+        Raises:
+            ReleaseError: the guarantee protects another unit than the schema states.
+
+        Privacy: free; the ledger and the schema are public.
+        """
+        unit, rows = unit_of(schema)
+        if (curator.guarantee.unit, curator.guarantee.rows_per_unit) != (unit, rows):
+            raise ReleaseError(
+                f"the guarantee is for {curator.guarantee.rows_per_unit} row(s) of "
+                f"{shown(curator.guarantee.unit)}, the schema's privacy unit is {rows} row(s) of {shown(unit)}; "
+                "make the guarantee from the schema"
+            )
+        return cls(
+            guarantee=curator.guarantee,
+            calculus=curator.calculus,
+            budget=curator.budget,
+            entries=curator.entries,
+            mechanism=mechanism,
+            backend=curator.backend,
+            assumptions=assumptions_of(curator.backend, schema),
+            provenance=provenance_of(schema),
+            version=__version__,
+        )
+
+    @property
+    def spent(self) -> Fraction:
+        """Sum of the prices of all entries, exact."""
+        return sum((entry.price for entry in self.entries), Fraction(0))
+
+    @property
+    def epsilon_spent(self) -> float:
+        """The epsilon that was really spent, at the guarantee's delta, rounded up."""
+        return epsilon_of(self.spent, self.calculus, self.guarantee.delta)
+
+    def __str__(self) -> str:
+        from dpsynth.release.wording import text_of  # noqa: PLC0415  -- the wording is written on top of this
+
+        return text_of(self)
+
+    def __repr__(self) -> str:
+        return f"Statement({self.guarantee}, entries={len(self.entries)}, mechanism={self.mechanism!r})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the statement as plain JSON values; ``from_dict`` reads them back."""
+        epsilon_spent = self.epsilon_spent
+        return {
+            "guarantee": {
+                "epsilon": float(self.guarantee.epsilon),
+                "delta": float(self.guarantee.delta),
+                "unit": self.guarantee.unit,
+                "rows_per_unit": self.guarantee.rows_per_unit,
+            },
+            "calculus": self.calculus,
+            "budget": _exact(self.budget),
+            "spent": _exact(self.spent),
+            "epsilon_spent": epsilon_spent if math.isfinite(epsilon_spent) else None,
+            "mechanism": self.mechanism,
+            "backend": self.backend,
+            "row_count": ROW_COUNT,
+            "ledger": [
+                {
+                    "number": e.number,
+                    "purpose": e.purpose,
+                    "act": act_to_dict(e.act),
+                    "price": _decimal(e.price),
+                    "columns": list(e.columns),
+                    "cells": e.cells,
+                }
+                for e in self.entries
+            ],
+            "assumptions": list(self.assumptions),
+            "columns": [
+                {"name": p.name, "kind": p.kind, "known": p.known, "treatment": p.treatment}
+                for p in self.provenance
+            ],
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Rebuild a statement from :meth:`to_dict`; prices and totals are computed anew.
+
+        Raises:
+            ReleaseError: says which part is not that of a statement, or names an act that is unknown.
+        """
+        where = "the statement"
+        fields = check_fields(content, _FIELDS, where)
+        said = check_fields(fields["guarantee"], _GUARANTEE, "the statement's guarantee")
+        if fields["row_count"] != ROW_COUNT:
+            raise ReleaseError(f"the statement's row_count is not {ROW_COUNT!r}")
+        if len(fields["ledger"]) > _MAX_ENTRIES:
+            raise ReleaseError(f"the ledger has {len(fields['ledger'])} entries; {_MAX_ENTRIES} is the limit")
+        try:
+            guarantee = Guarantee(
+                epsilon=number(said["epsilon"], "epsilon"),
+                delta=number(said["delta"], "delta"),
+                unit=said["unit"],
+                rows_per_unit=said["rows_per_unit"],
+            )
+        except GuaranteeError as error:
+            raise ReleaseError(f"the statement's guarantee: {error}") from None
+        return cls(
+            guarantee=guarantee,
+            calculus=fields["calculus"],
+            budget=_fraction(fields["budget"], "the statement's budget"),
+            entries=tuple(
+                _entry(item, fields["calculus"], f"entry {i} of the ledger")
+                for i, item in enumerate(fields["ledger"], 1)
+            ),
+            mechanism=fields["mechanism"],
+            backend=fields["backend"],
+            assumptions=_texts(fields["assumptions"], "the statement's assumptions"),
+            provenance=tuple(
+                ColumnProvenance(**check_fields(item, _COLUMN, f"column {i} of the statement"))
+                for i, item in enumerate(fields["columns"], 1)
+            ),
+            version=fields["version"],
+        )
+
+
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "guarantee": dict,
+    "calculus": str,
+    "budget": dict,
+    "spent": dict,
+    "epsilon_spent": (float, int, type(None)),
+    "mechanism": str,
+    "backend": str,
+    "row_count": str,
+    "ledger": list,
+    "assumptions": list,
+    "columns": list,
+    "version": str,
+}
+_GUARANTEE: dict[str, type | tuple[type, ...]] = {
+    "epsilon": (float, int),
+    "delta": (float, int),
+    "unit": str,
+    "rows_per_unit": int,
+}
+_ENTRY: dict[str, type | tuple[type, ...]] = {
+    "number": int,
+    "purpose": str,
+    "act": dict,
+    "price": (float, int),
+    "columns": list,
+    "cells": int,
+}
+_COLUMN: dict[str, type | tuple[type, ...]] = {"name": str, "kind": str, "known": str, "treatment": str}
+
+
+def epsilon_of(budget: Fraction, calculus: Calculus, delta: float) -> float:
+    """Return the epsilon of what was spent at ``delta``, rounded up; infinite when there is none below 1e9."""
+    value = _decimal(budget)
+    if Fraction(value) < budget:
+        value = math.nextafter(value, math.inf)
+    try:
+        return (gdp_epsilon if calculus == "gdp" else zcdp_epsilon)(min(value, _LARGEST), delta)
+    except GuaranteeError:
+        return math.inf
+
+
+def unit_of(schema: Schema) -> tuple[str, int]:
+    """Return the schema's privacy unit as a guarantee states it: ``"row"`` or a column, and rows per unit."""
+    unit = schema.privacy_unit
+    return (unit.column if isinstance(unit, UnitColumn) else "row"), schema.max_rows
+
+
+def assumptions_of(backend: Backend, schema: Schema) -> tuple[str, ...]:
+    """Return the names of what the promise rests on, for a source of noise and a privacy unit."""
+    noise = ("ndtri-accuracy",) if backend == "exact" else ("opendp-noise",)
+    unit = "enforced-unit" if isinstance(schema.privacy_unit, UnitColumn) else "one-row-per-person"
+    return (
+        "os-entropy",
+        "mpmath-accuracy",
+        *noise,
+        "public-schema",
+        unit,
+        "no-side-channels",
+        "trusted-machine",
+    )
+
+
+def provenance_of(schema: Schema) -> tuple[ColumnProvenance, ...]:
+    """Return where the knowledge of each of the schema's columns comes from."""
+    learned = set(schema.learned)
+    return tuple(
+        ColumnProvenance(
+            name=name,
+            kind=spec.kind,
+            known=_known(spec),
+            treatment="measured" if name in learned else "regenerated",
+        )
+        for name, spec in schema.columns.items()
+    )
+
+
+def _known(spec: Column) -> str:
+    if isinstance(spec, Identifier):
+        return "format, stated in the schema"
+    if isinstance(spec, Boolean):
+        what = "true and false"
+    elif isinstance(spec, (Categorical, Ordinal)):
+        what = f"{len(spec.labels)} value{'s' if len(spec.labels) > 1 else ''}"
+        what += "" if spec.other is None else " and other"
+    else:
+        what = f"bounds {spec.lower} to {spec.upper}"
+    return f"{what}{', may be missing' if spec.missing else ''}, stated in the schema"
+
+
+def _entry(content: object, calculus: Calculus, where: str) -> Entry:
+    fields = check_fields(content, _ENTRY, where)
+    try:
+        act = act_from_dict(fields["act"])
+        cost = price(act, calculus)
+    except GuaranteeError as error:
+        raise ReleaseError(f"{where}: {error}") from None
+    return Entry(
+        number=fields["number"],
+        purpose=fields["purpose"],
+        act=act,
+        price=cost,
+        columns=_texts(fields["columns"], where),
+        cells=fields["cells"],
+    )
+
+
+def _texts(items: Iterable[object], where: str) -> tuple[str, ...]:
+    texts = tuple(item for item in items if isinstance(item, str))
+    if len(texts) != sum(1 for _ in items):
+        raise ReleaseError(f"{where} has a list whose items are not all texts")
+    return texts
+
+
+def _exact(value: Fraction) -> dict[str, Any]:
+    return {"exact": f"{value.numerator}/{value.denominator}", "decimal": _decimal(value)}
+
+
+def _fraction(content: object, where: str) -> Fraction:
+    fields = check_fields(content, {"exact": str, "decimal": (float, int)}, where)
+    if not re.fullmatch(r"[0-9]{1,400}/[1-9][0-9]{0,399}", fields["exact"], re.ASCII):
+        raise ReleaseError(f"{where} is not an exact fraction such as 1/3")
+    return Fraction(fields["exact"])
+
+
+def _decimal(value: Fraction) -> float:
+    """The nearest float, for people; the largest one for what is larger still."""
+    try:
+        return float(value)
+    except OverflowError:
+        return _LARGEST
