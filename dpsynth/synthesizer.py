@@ -213,7 +213,7 @@ class Synthesizer:
         report("fitting the model", 1.0)
         return Release(
             schema=self.schema,
-            layout=source.layout,
+            layout=codec.layout(source),
             model=model,
             measurements=(*measured.one_ways, *measured.pairs),
             statement=Statement.from_curator(curator, self.schema, self.mechanism.name),

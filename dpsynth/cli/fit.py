@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dpsynth.cli.options import AsJson, Delta, Epsilon, Force, MechanismName, Noise, NoiseName, Quiet
 from dpsynth.cli.paths import require_file, require_room
 from dpsynth.cli.plan import configure
-from dpsynth.cli.screen import screen_of
+from dpsynth.cli.screen import hung, screen_of
+from dpsynth.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from dpsynth.schema import Schema
 
 __all__ = ["fit"]
 
@@ -55,6 +59,8 @@ def fit(
     synth.plan()
     require_file(data, "table")
     require_room(out, force=force, keep=(data, schema))
+    _require_release(out)
+    _require_columns(data, synth.schema)
     with screen.progress() as report:
         release = synth.fit(data, progress=report)
         report("writing the release", 0.0)
@@ -75,9 +81,36 @@ def fit(
             "noisy_rows": round(release.model.total),
         },
         f"Wrote {out}\n"
-        f"  guarantee  {statement.guarantee}\n"
-        f"  spent      epsilon {statement.epsilon_spent:.6g} in {len(statement.entries)} acts ({mechanism})\n"
-        f"  rows       about {round(release.model.total):,} (a noisy number)\n"
+        f"{hung(f'  {statement.guarantee}', 2)}\n"
+        f"  spent: epsilon {statement.epsilon_spent:.6g} in {len(statement.entries)} acts ({mechanism})\n"
+        f"  rows: about {round(release.model.total):,} (a noisy number)\n"
         f"Next: dpsynth verify {out}\n"
         f"      dpsynth sample {out} --out synthetic.csv",
     )
+
+
+def _require_release(out: Path) -> None:
+    """Refuse to replace what is not a release: saving would refuse it too, but after the budget is spent.
+
+    Raises:
+        ReleaseError: something else is there.
+    """
+    if not out.exists():
+        return
+    from dpsynth.release import bundle, container  # noqa: PLC0415  -- lazy: `--help` needs no release
+
+    if container.is_archive(out) == out.is_dir():
+        raise ReleaseError(f"{out}: NAME.dpsynth is one file, any other name a folder; choose another name")
+    bundle.open_bundle(out)
+
+
+def _require_columns(data: Path, schema: Schema) -> None:
+    """Refuse a table without the schema's columns, by its column names alone.
+
+    Raises:
+        DataError: the table cannot be opened, or names the absent columns.
+    """
+    from dpsynth.data.source import open_source  # noqa: PLC0415  -- lazy: `--help` needs no tables
+
+    unit = schema.privacy_unit
+    open_source(data).require([*schema.columns, *([] if isinstance(unit, str) else [unit.column])])

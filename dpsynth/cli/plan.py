@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dpsynth.cli.options import AsJson, Delta, Epsilon, MechanismName, Noise, NoiseName, Quiet, SchemaFile
-from dpsynth.cli.screen import screen_of
+from dpsynth.cli.screen import hung, screen_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def plan(
     """Show what a fit will measure, at what price and with how much memory. No row is read."""
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     found = configure(schema, epsilon, delta, mechanism, noise).plan()
-    screen.show(found.to_dict(), str(found))
+    screen.show(found.to_dict(), "\n".join(hung(line, 4) for line in str(found).splitlines()))
 
 
 def configure(schema: Path, epsilon: float, delta: float, mechanism: str, noise: NoiseName) -> Synthesizer:

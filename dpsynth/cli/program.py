@@ -111,6 +111,7 @@ def _fail(code: int, kind: str, message: str, as_json: bool, **position: Any) ->
 
 
 app = typer.Typer(
+    name="dpsynth",
     cls=Program,
     add_completion=False,
     epilog=_EPILOG,

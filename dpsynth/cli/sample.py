@@ -57,10 +57,6 @@ def sample(
     In a CSV file a missing value is an empty field.
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
-    if rows is not None and rows < 0:
-        raise InputError(f"-n {rows}: the number of rows is below 0")
-    if seed is not None and seed < 0:
-        raise InputError(f"--seed {seed} is below 0; give a whole number of at least 0")
     if out.suffix.lower() not in {".csv", ".parquet"}:
         raise InputError(f"{out}: unknown kind of table; end the name in .csv or .parquet")
     require_room(out, force=force, keep=(release,))

@@ -15,6 +15,8 @@ from dpsynth.errors import InputError
 
 __all__ = ["draft"]
 
+_ASK_UNIT = "Say in it whose privacy is protected (privacy_unit): that is never guessed.\n"
+
 
 def draft(
     context: typer.Context,
@@ -68,6 +70,7 @@ def draft(
     screen.show(
         {"schema": str(out), "private": True, "review": marks},
         f"Wrote {out}, readable by you alone: it holds private values until reviewed.\n"
+        f"{'' if unit else _ASK_UNIT}"
         f"{marks} values are marked !REVIEW. Replace or confirm each from public knowledge,\n"
         f"remove the mark, then run: dpsynth schema check {out} {data}",
     )

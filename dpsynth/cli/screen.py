@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import Any
 
 import typer
 
-__all__ = ["Screen", "print_json", "screen_of"]
+__all__ = ["Screen", "hung", "print_json", "screen_of"]
+
+_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,11 @@ def screen_of(context: typer.Context, *, quiet: bool, as_json: bool) -> Screen:
     """Join what was asked of the command with what was asked of ``dpsynth`` before it."""
     before: Screen = context.find_root().obj or Screen()
     return Screen(quiet=quiet or before.quiet, as_json=as_json or before.as_json)
+
+
+def hung(line: str, indent: int) -> str:
+    """Break a line that is longer than a terminal is wide; what follows is indented."""
+    return textwrap.fill(line, _WIDTH, subsequent_indent=" " * indent, break_long_words=False) or line
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dpsynth.cli.options import AsJson, Quiet
-from dpsynth.cli.screen import screen_of
+from dpsynth.cli.screen import hung, screen_of
 
 __all__ = ["verify"]
 
@@ -38,9 +38,12 @@ def verify(
     verdict = (
         f"{failed} of {len(report.checks)} checks failed: do not rely on {release}"
         if failed
-        else f"All {len(report.checks)} checks passed: {release} says the truth about its ledger."
+        else f"All {len(report.checks)} checks passed: {release} agrees with its ledger."
     )
-    lines = [f"  {'pass' if c.passed else 'FAIL'}  {c.name}: {c.detail}" for c in report.checks]
+    lines = [
+        hung(f"  {'pass' if check.passed else 'FAIL'}  {check.name}: {check.detail}", 8)
+        for check in report.checks
+    ]
     content = {"release": str(release), **report.to_dict()}
     if statement and not failed:
         found = bundle.load(release).statement

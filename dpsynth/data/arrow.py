@@ -38,7 +38,7 @@ def arrow_cells(column: Any, *, text_bytes: bool = False) -> Cells:  # noqa: PLR
     types = pa.types
     null: Flags = _numpy(column.is_null())
     if types.is_boolean(kind):
-        return Numbers(_numpy(column.fill_null(value=False)), null if null.any() else None)
+        return Numbers(_numpy(column.fill_null(pa.scalar(False))), null if null.any() else None)
     if types.is_integer(kind) or types.is_floating(kind):
         values = _numpy(column.fill_null(pa.scalar(0, kind)))
         return Numbers(

@@ -90,8 +90,7 @@ class Codec:
         )
         source.require([*self.schema.columns, *extra])
         if not isinstance(unit, UnitColumn):
-            column = source.load(self.domain.names)
-            return CodedTable(self.domain, [self._coders[n].encode(column(n)) for n in self.domain.names])
+            return CodedTable(self.domain, self.codes(source))
         if not is_readable(source.layout.dtype(unit.column)):
             raise DataError(
                 f"the privacy unit's column {unit.column!r} is of dtype {source.layout.dtype(unit.column)}, "
@@ -101,6 +100,24 @@ class Codec:
         kept = keep_rows(unit_ids(column(unit.column)), unit.max_rows)
         codes = [self._coders[name].encode(column(name))[kept] for name in self.domain.names]
         return CodedTable(self.domain, codes, rows_per_unit=unit.max_rows)
+
+    def codes(self, source: Source) -> list[npt.NDArray[np.unsignedinteger[Any]]]:
+        """Return the codes of all rows in the open, for comparing tables that the caller may see anyway.
+
+        Args:
+            source: A table with every learned column.
+
+        Returns:
+            One array per axis of :attr:`domain`.
+
+        Raises:
+            DataError: a column is absent.
+
+        Privacy: not private. A fit uses :meth:`encode`, which seals.
+        """
+        source.require(self.domain.names)
+        column = source.load(self.domain.names)
+        return [self._coders[name].encode(column(name)) for name in self.domain.names]
 
     def decode(
         self, codes: Sequence[npt.NDArray[np.integer[Any]]], layout: Layout, rng: np.random.Generator

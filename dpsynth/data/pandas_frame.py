@@ -44,6 +44,9 @@ def pandas_frame(layout: Layout, columns: Mapping[str, Plain | Keys]) -> Any:
     import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
     arrays = {name: _array(column, layout.dtype(name)) for name, column in columns.items()}
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray) and array.dtype == object:
+            arrays[name] = pd.Series(array, dtype=object)  # left alone, pandas would look at the values
     return pd.DataFrame(arrays, columns=list(arrays), copy=False)
 
 

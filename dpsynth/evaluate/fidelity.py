@@ -16,11 +16,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["mean_total_variation", "total_variation"]
+from dpsynth.data.codec import Codec
+from dpsynth.data.source import open_source
+from dpsynth.schema import Schema
+
+__all__ = ["compare", "mean_total_variation", "total_variation"]
 
 Codes = npt.NDArray[Any]
 
 _DENSE = 2**22  # cells up to which a table is counted densely
+
+
+def compare(schema: Schema, real: Any, synthetic: Any, *, ways: Sequence[int] = (1, 2)) -> dict[int, float]:
+    """Return the mean total variation distance between two tables, for each number of columns at a time.
+
+    Args:
+        schema: Of both tables.
+        real: A frame, or a path to a file.
+        synthetic: A frame, or a path to a file.
+        ways: Numbers of columns; those above the number of learned columns are left out.
+
+    Returns:
+        For each ``k`` the mean over all ``k``-way marginals.
+
+    Raises:
+        DataError: a column is absent, or a file cannot be read.
+
+    Privacy: not private; computed from real rows.
+    """
+    codec = Codec(schema)
+    first, second = codec.codes(open_source(real)), codec.codes(open_source(synthetic))
+    sizes = codec.domain.sizes
+    return {k: mean_total_variation(first, second, sizes, k) for k in ways if k <= len(sizes)}
 
 
 def total_variation(real: Sequence[Codes], synthetic: Sequence[Codes], sizes: Sequence[int]) -> float:

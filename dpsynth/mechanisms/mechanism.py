@@ -17,6 +17,8 @@ __all__ = ["Measured", "Mechanism", "Progress", "Stage", "measure_one_ways", "on
 Progress: TypeAlias = Callable[[str, float], None]
 """Called with the name of a stage and the fraction of it that is done. Never told anything private."""
 
+ONE_WAYS = "one-way marginals"
+AGAIN = "one-way marginals, again"
 _LARGEST_WEIGHT = 1024  # a column of more codes than this gets no larger share for them
 
 
@@ -45,7 +47,7 @@ class Stage:
 class Measured:
     """What a mechanism brings home: public measurements, ready for estimation."""
 
-    one_ways: tuple[Measurement, ...]
+    one_ways: tuple[Measurement, ...]  # each column once or more
     pairs: tuple[Measurement, ...]
 
 
@@ -84,16 +86,19 @@ def one_way_budgets(domain: Domain, budget: Fraction) -> list[Fraction]:
     return [budget * w / sum(weights) for w in weights]
 
 
-def measure_one_ways(curator: Curator, budget: Fraction, progress: Progress) -> tuple[Measurement, ...]:
-    """Measure every column once, at full resolution.
+def measure_one_ways(
+    curator: Curator, budget: Fraction, progress: Progress, *, again: bool = False
+) -> tuple[Measurement, ...]:
+    """Measure every column once, at full resolution; ``again`` is for the ledger and the progress bar.
 
     Privacy: spends at most ``budget`` through :meth:`Curator.measure`.
     """
     measured = []
+    purpose, stage = (AGAIN, "measuring columns again") if again else (ONE_WAYS, "measuring columns")
     shares = one_way_budgets(curator.domain, budget)
     for column, share in enumerate(shares):
-        measured.append(curator.measure(one_way(curator.domain, column), budget=share, purpose=ONE_WAYS))
-        progress("measuring columns", (column + 1) / len(shares))
+        measured.append(curator.measure(one_way(curator.domain, column), budget=share, purpose=purpose))
+        progress(stage, (column + 1) / len(shares))
     return tuple(measured)
 
 
@@ -108,9 +113,6 @@ def planned_one_ways(domain: Domain, budget: float, rows_per_unit: int, share: f
         sigma=(sigmas[0], sigmas[-1]),
         cells=sum(domain.sizes),
     )
-
-
-ONE_WAYS = "one-way marginals"
 
 
 def ignore_progress(stage: str, fraction: float) -> None:

@@ -11,6 +11,7 @@ its edges, fit a graphical model. Deviations, each measured in ``benchmarks/``:
   Being numbers, they also set the budget of each edge.
 * *Resolution*: a pair may be measured at nested, coarser groups of codes chosen from noisy one-ways; each
   option is scored, less the error its own noise would bring.
+* *Nothing left over*: if no pair is worth measuring, the edges' share measures the columns again.
 * *No exact row count*: rows are estimated from the one-way measurements.
 """
 
@@ -45,6 +46,7 @@ __all__ = ["MST", "Settings", "spanning_tree"]
 
 Floats = npt.NDArray[np.float64]
 
+_COARSEST = 1024  # cells that no pair's coarsest table exceeds
 _NOISE = math.sqrt(2 / math.pi)  # E|N(0, 1)|
 
 
@@ -93,11 +95,12 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
     if not pairs:
         return (planned_one_ways(domain, budget, rows_per_unit, 1.0),)
     share, selection, rest = float(settings.one_ways), float(settings.selection), float(settings.edges)
-    options = sum(
-        min(len(settings.resolutions) + 1, max(1, math.ceil(math.log2(min(a, 256) * min(b, 256)) / 2)))
-        for a, b in itertools.combinations(domain.sizes, 2)
-    )
-    edges = len(domain) - 1
+    steps = (4, *settings.resolutions[:-1])  # what a pair's table must exceed to have one more resolution
+    options = sum(1 + sum(a * b > s for s in steps) for a, b in itertools.combinations(domain.sizes, 2))
+    again = planned_one_ways(domain, budget, rows_per_unit, rest)
+    least, cells = _table_sizes(settings, domain)
+    weights = [_weight(c) for c in cells]
+    smallest_part = rest / (1 + sum(weights[1:]) / _weight(least))
     return (
         planned_one_ways(domain, budget, rows_per_unit, share),
         Stage(
@@ -113,13 +116,24 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
         ),
         Stage(
             purpose=EDGES,
-            acts=edges,
+            acts=len(domain),
             share=rest,
-            sigma=(rows_per_unit / (budget * rest) ** 0.5, rows_per_unit * (edges / budget / rest) ** 0.5),
-            cells=edges * max(settings.resolutions),
-            note="the tree's edges; larger tables get larger shares",
+            sigma=(
+                rows_per_unit / (budget * rest) ** 0.5,
+                max(rows_per_unit / (budget * smallest_part) ** 0.5, again.sigma[1]),
+            ),
+            cells=max(sum(cells), again.cells),
+            note="the tree's edges, larger tables at larger shares; if no pair is worth it, columns again",
         ),
     )
+
+
+def _table_sizes(settings: Settings, domain: Domain) -> tuple[int, list[int]]:
+    """Return the fewest cells that an edge's table can have, and the most of all edges', falling."""
+    limit = max(*settings.resolutions, _COARSEST)
+    pairs = list(itertools.combinations(domain.sizes, 2))
+    most = sorted((min(a * b, limit) for a, b in pairs), reverse=True)
+    return min(min(a, 2) * min(b, 2) for a, b in pairs), most[: len(domain) - 1]
 
 
 def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
@@ -150,6 +164,8 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     noise_weight = _noise_weight(total * math.sqrt(power)) if settings.penalty else 0.0
     chosen = _best_forest(options, gains, power, noise_weight)
     progress("choosing pairs", 1.0)
+    if not chosen:
+        return Measured((*one_ways, *measure_one_ways(curator, edge_budget, progress, again=True)), ())
     weights = [_weight(options[i].query.cells) for i in chosen]
     measured = []
     for i, weight in zip(chosen, weights, strict=True):

@@ -79,7 +79,7 @@ def reconcile_column(
         parents = chain[lower][1]
         children = _spread(estimates[lower], variances[lower], parents, result)
         result = _project_within(children, parents, result)
-    shape = denoise_one_way(fine.values, float(np.sqrt(fine.variance)), ordered=ordered, total=total)
+    shape = denoise_one_way(estimates[0], np.sqrt(variances[0]), ordered=ordered, total=total)
     return _share_out(shape, chain[0][1], result) if len(chain) > 1 else project_to_simplex(shape, total)
 
 

@@ -24,7 +24,8 @@ _RELATIVE = np.geomspace(1e-5, 1e3, 17)  # prior variances a * mean**b
 _POWERS = (1.0, 2.0)
 _BANDWIDTHS = (0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 _FEW = 8  # with fewer cells than this there is nothing to learn a prior from
-_MANY = 4096  # above this a constant-mean prior is fitted on a histogram of the values
+_MANY = 4096  # above this a prior is fitted to that many representative cells
+_NEGLIGIBLE = 1e-6  # a prior of less weight than this is left out of the average
 
 
 def project_to_simplex(values: Floats, total: float) -> Floats:
@@ -37,9 +38,9 @@ def project_to_simplex(values: Floats, total: float) -> Floats:
     Returns:
         Array of the shape of ``values``.
     """
-    flat = values.ravel()
     if total <= 0:
         return np.zeros_like(values, dtype=np.float64)
+    flat = values.ravel() - values.max()  # so that no total is too small to be told from the values
     falling = np.sort(flat)[::-1]
     shift = (np.cumsum(falling) - total) / np.arange(1, flat.size + 1)
     last = int(np.flatnonzero(falling > shift)[-1])
@@ -67,11 +68,15 @@ def denoise_one_way(values: Floats, sigma: float | Floats, *, ordered: int, tota
     means = [np.zeros_like(values, dtype=np.float64)]
     if ordered >= _FEW:
         means += _smooth_means(plain[:ordered], typical, values.size)
-    fits = [_shrink(values, sigma, mean) for mean in means]
+    noise = np.broadcast_to(np.square(np.asarray(sigma, dtype=np.float64)), values.shape)
+    fits = [_fit_mixture(values - mean, mean, noise) for mean in means]
     scores = np.array([score for _, score in fits])
     weights = np.exp(scores - scores.max())
-    estimate = sum(w * fit for w, (fit, _) in zip(weights / weights.sum(), fits, strict=True))
-    return project_to_simplex(np.asarray(estimate), total)
+    estimate = np.zeros_like(values, dtype=np.float64)
+    for weight, mean, (mixture, _) in zip(weights / weights.sum(), means, fits, strict=True):
+        if weight > _NEGLIGIBLE:
+            estimate += weight * _posterior_means(mixture, values - mean, mean, noise)
+    return project_to_simplex(estimate, total)
 
 
 def denoise_pair(values: Floats, sigma: float, rows: Floats, columns: Floats) -> Floats:
@@ -91,10 +96,10 @@ def denoise_pair(values: Floats, sigma: float, rows: Floats, columns: Floats) ->
         return np.zeros_like(values, dtype=np.float64)
     product = np.outer(rows, columns) / total
     residual = _match_margins(values - product)
-    plain, _ = _shrink((product + residual).ravel(), sigma, product.ravel())
+    plain = _shrink((product + residual).ravel(), sigma, product.ravel())
     guide = np.maximum(product + _shrink_singular_values(residual, sigma), 0.02 * product)
     guide = rake(guide, rows, columns, sweeps=5)
-    guided, _ = _shrink((product + residual).ravel(), sigma, guide.ravel())
+    guided = _shrink((product + residual).ravel(), sigma, guide.ravel())
     mean = np.maximum((plain + guided) / 2, 0.0).reshape(values.shape)
     return rake(mean, rows, columns)
 
@@ -122,10 +127,11 @@ def rake(table: Floats, rows: Floats, columns: Floats, *, sweeps: int = 40) -> F
         fitted *= _ratio(columns, fitted.sum(axis=0))[None, :]
     fitted *= np.minimum(_ratio(rows, fitted.sum(axis=1)), 1.0)[:, None]
     fitted *= np.minimum(_ratio(columns, fitted.sum(axis=0)), 1.0)[None, :]
-    short_rows, short_columns = rows - fitted.sum(axis=1), columns - fitted.sum(axis=0)
-    missing = float(short_rows.sum())
+    short_rows = np.maximum(rows - fitted.sum(axis=1), 0.0)
+    short_columns = np.maximum(columns - fitted.sum(axis=0), 0.0)
+    missing = max(float(short_rows.sum()), float(short_columns.sum()))
     if missing > 0:
-        fitted += np.outer(np.maximum(short_rows, 0.0), np.maximum(short_columns, 0.0)) / missing
+        fitted += np.outer(short_rows, short_columns / missing)
     return fitted
 
 
@@ -159,55 +165,71 @@ def _smooth_means(counts: Floats, sigma: float, size: int) -> list[Floats]:
     return means
 
 
-def _shrink(values: Floats, sigma: float | Floats, mean: Floats, *, steps: int = 50) -> tuple[Floats, float]:
-    """Return posterior means under the fitted mixture around ``mean``, and the log marginal likelihood."""
-    noise = np.broadcast_to(np.square(np.asarray(sigma, dtype=np.float64)), values.shape)
-    constant = not mean.any() and np.ptp(noise) == 0
-    if constant and values.size > _MANY:
-        return _shrink_histogram(values, float(noise[0]), steps)
-    return _fit_mixture(values - mean, mean, noise, np.ones_like(values, dtype=np.float64), steps)
+def _shrink(values: Floats, sigma: float, mean: Floats) -> Floats:
+    """Return posterior means under the mixture fitted around ``mean``."""
+    noise = np.full(values.shape, float(sigma) ** 2)
+    mixture, _ = _fit_mixture(values - mean, mean, noise)
+    return _posterior_means(mixture, values - mean, mean, noise)
 
 
-def _shrink_histogram(values: Floats, noise: float, steps: int) -> tuple[Floats, float]:
-    """Do the same for very many exchangeable cells, by fitting the prior to a fine histogram of them."""
-    grid = 0.02 * np.sqrt(noise)
-    slots, inverse, counts = np.unique(np.rint(values / grid), return_inverse=True, return_counts=True)
-    centres = slots * grid
-    fitted, score = _fit_mixture(
-        centres, np.zeros_like(centres), np.full_like(centres, noise), counts.astype(np.float64), steps
-    )
-    factor = np.divide(fitted, centres, out=np.zeros_like(centres), where=centres != 0)
-    return values * factor[inverse], score
-
-
-def _fit_mixture(
-    deviation: Floats, mean: Floats, noise: Floats, counts: Floats, steps: int
-) -> tuple[Floats, float]:
-    """Fit mixture weights by expectation maximisation; return posterior means and the score.
+def _fit_mixture(deviation: Floats, mean: Floats, noise: Floats, *, steps: int = 50) -> tuple[Floats, float]:
+    """Fit mixture weights by expectation maximisation; return them and the log marginal likelihood.
 
     Args:
         deviation: Value minus prior mean, shape ``(cells,)``.
         mean: Prior means; with all zeros only absolute prior scales are used.
         noise: Noise variance of each cell.
-        counts: Multiplicity of each cell.
         steps: Expectation-maximisation steps.
     """
+    related = bool(mean.any())
+    counts = np.ones_like(deviation)
+    if deviation.size > _MANY:
+        seen, counts = _representatives(np.square(deviation) / (noise + np.abs(mean)))
+        deviation, mean, noise = deviation[seen], mean[seen], noise[seen]
+    density, peak, _ = _components(deviation, mean, noise, related=related)
+    weights = np.full(density.shape[0], 1.0 / density.shape[0])
+    for _ in range(steps):
+        weights *= density @ (counts / (weights @ density)) / counts.sum()
+    return weights, float((counts * (np.log(weights @ density) + peak)).sum())
+
+
+def _representatives(size: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Return cells that stand for all, and how many each stands for.
+
+    The half of largest ``size``, where atoms are, stand for themselves; the others are cut, in order of
+    size, into runs, each represented by its middle.
+    """
+    falling = np.argsort(-size, kind="stable")
+    edges = np.linspace(_MANY // 2, size.size, _MANY // 2 + 1).astype(np.int64)
+    seen = np.concatenate([falling[: _MANY // 2], falling[(edges[:-1] + edges[1:]) // 2]])
+    return seen, np.concatenate([np.ones(_MANY // 2), np.diff(edges)])
+
+
+def _posterior_means(weights: Floats, deviation: Floats, mean: Floats, noise: Floats) -> Floats:
+    """Return each cell's posterior mean under the mixture, some thousand cells at a time."""
+    related = bool(mean.any())
+    result = np.empty_like(deviation)
+    for start in range(0, deviation.size, _MANY):
+        part = slice(start, start + _MANY)
+        density, _, shrinkage = _components(deviation[part], mean[part], noise[part], related=related)
+        density *= weights[:, None]
+        gain = (density * shrinkage).sum(axis=0) / density.sum(axis=0)
+        result[part] = mean[part] + gain * deviation[part]
+    return result
+
+
+def _components(
+    deviation: Floats, mean: Floats, noise: Floats, *, related: bool
+) -> tuple[Floats, Floats, Floats]:
+    """Return, per component and cell, the density relative to the cell's peak; log peaks; and gains."""
     scales = [np.square(_ABSOLUTE)[:, None] * noise[None, :]]
-    if mean.any():
+    if related:
         scales += [_RELATIVE[:, None] * np.maximum(mean, 1e-3)[None, :] ** power for power in _POWERS]
     prior = np.concatenate([np.full((1, mean.size), 1e-9), *scales])
     spread = prior + noise[None, :]
     log_density = -0.5 * (np.square(deviation)[None, :] / spread + np.log(2 * np.pi * spread))
     peak = log_density.max(axis=0)
-    density = np.exp(log_density - peak)
-    weights = np.full(prior.shape[0], 1.0 / prior.shape[0])
-    for _ in range(steps):
-        mixture = weights @ density
-        weights *= density @ (counts / mixture) / counts.sum()
-    mixture = weights @ density
-    gain = (weights[:, None] * density * (prior / spread)).sum(axis=0) / mixture
-    score = float((counts * (np.log(mixture) + peak)).sum())
-    return mean + gain * deviation, score
+    return np.exp(log_density - peak), peak, prior / spread
 
 
 def _shrink_singular_values(residual: Floats, sigma: float) -> Floats:

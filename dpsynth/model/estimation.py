@@ -30,9 +30,9 @@ def one_way_estimates(domain: Domain, one_ways: Sequence[Measurement]) -> tuple[
 
     Args:
         domain: The columns.
-        one_ways: One measurement a column, in domain order, at full resolution.
+        one_ways: One or more measurements of each column, at full resolution.
     """
-    observed = [_observe(m) for m in one_ways]
+    observed = _observe_columns(domain, one_ways)
     total = max(total_estimate(observed), 1.0)
     counts = [
         denoise_one_way(o.values, float(np.sqrt(o.variance)), ordered=axis.ordered, total=total)
@@ -46,13 +46,13 @@ def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Me
 
     Args:
         domain: The columns.
-        one_ways: One measurement a column, in domain order, at full resolution.
+        one_ways: One or more measurements of each column, at full resolution.
         pairs: Measurements of two columns each, without a cycle; a column's groupings are nested.
 
     Returns:
         A model whose one-way and pair marginals are the estimates.
     """
-    fine = [_observe(m) for m in one_ways]
+    fine = _observe_columns(domain, one_ways)
     estimate = total_estimate(fine)
     total = max(estimate, 1.0)
     margins: list[list[Observation]] = [[] for _ in domain.axes]
@@ -78,6 +78,12 @@ def _edge(pair: Measurement, nodes: tuple[Floats, ...], total: float) -> Edge:
     return Edge(first, second, first_groups, second_groups, table / table.sum())
 
 
-def _observe(measurement: Measurement) -> Observation:
-    values = measurement.values.astype(np.float64)
-    return Observation(measurement.query.groups[0], values, measurement.sigma**2)
+def _observe_columns(domain: Domain, one_ways: Sequence[Measurement]) -> list[Observation]:
+    """Return the mean, weighted by inverse variance, of each column's measurements."""
+    observed = []
+    for column in range(len(domain)):
+        seen = [m for m in one_ways if m.query.columns == (column,)]
+        weights = np.array([m.sigma**-2 for m in seen])
+        values = np.average([m.values for m in seen], axis=0, weights=weights)
+        observed.append(Observation(seen[0].query.groups[0], values, float(1.0 / weights.sum())))
+    return observed

@@ -31,7 +31,8 @@ class Level:
     """One resolution of a column.
 
     Attributes:
-        groups: Group, from 0, of each code; shape ``(size,)``.
+        groups: Group, from 0, of each code; shape ``(size,)``. Kept as bytes that nobody can write to, so
+            that any number of queries may share them.
         size: Number of groups.
         ordered: How many leading groups are in a meaningful order.
     """
@@ -39,6 +40,9 @@ class Level:
     groups: Groups
     size: int
     ordered: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", np.frombuffer(self.groups.astype(np.int64).tobytes(), np.int64))
 
 
 def nested_levels(axis: Axis, masses: Floats) -> tuple[Level, ...]:

@@ -89,11 +89,19 @@ def _draw(
 
 
 def _cumulative(weights: Floats, owners: Codes, count: int) -> Floats:
-    """Return each position's cumulative share among its owner's, plus the owner's number."""
+    """Return each position's cumulative share among its owner's, plus the owner's number.
+
+    Shares are summed afresh for each owner and reach 1 at its last position of positive weight, so that
+    rounding can never give a position of zero weight a place of its own.
+    """
     mass, members = group_sums(owners, weights, count), np.bincount(owners, minlength=count)
-    share = np.where(mass[owners] > 0, weights / np.maximum(mass, _TINY)[owners], 1.0 / members[owners])
+    even = (mass <= 0)[owners]
+    share = np.where(even, 1.0 / members[owners], weights / np.maximum(mass, _TINY)[owners])
     running = np.cumsum(share)
-    last = np.cumsum(members) - 1
-    flat: Floats = np.minimum(running, owners + 1.0)
-    flat[last] = np.arange(count) + 1.0  # the sums are 1 up to rounding: make them so
-    return np.maximum.accumulate(flat)
+    first = np.cumsum(members) - members
+    before = np.where(first > 0, running[first - 1], 0.0)
+    last = np.zeros(count, dtype=np.int64)
+    np.maximum.at(last, owners, np.where(share > 0, np.arange(share.size), 0))
+    reached = np.arange(share.size) >= last[owners]
+    flat: Floats = np.where(reached, 1.0, np.minimum(running - before[owners], 1.0)) + owners
+    return flat

@@ -6,7 +6,8 @@
 ``p_v`` are one-way distributions at full resolution; an edge's table ``T_ab`` is a joint distribution of
 *groups* of the two columns' codes whose margins agree with ``p_a`` and ``p_b``. Within a group, codes
 follow their one-way distribution. Because the margins agree the normalising constant is one, and every
-one-way marginal of ``p`` is ``p_v``: no iteration is needed.
+one-way marginal of ``p`` is ``p_v``: no iteration is needed. Where a group has probability zero, ``0/0``
+counts as independence.
 
 Reference: Chow, Liu 1968, IEEE Trans. IT 14(3); Wainwright, Jordan 2008, section 4.1 (tree factorisation).
 """
@@ -129,49 +130,74 @@ class TreeModel:
         if self.domain.cells(columns) > _LARGEST_MARGINAL:
             raise ValueError(f"a marginal over these columns has more than {_LARGEST_MARGINAL} cells")
         answer: Floats = np.array(self.total)
-        axes: list[int] = []
-        for root, order in self._traversals():
+        found: list[tuple[int, Groups]] = []
+        for _, order in self._traversals():
             wanted = [c for c in columns if c in order]
             if wanted:
-                part, found = self._eliminate(root, None, frozenset(wanted))
-                answer, axes = np.multiply.outer(answer, part), axes + found
-        return answer.transpose([axes.index(c) for c in columns]) if columns else answer
-
-    def _eliminate(self, node: int, via: Edge | None, wanted: frozenset[int]) -> tuple[Floats, list[int]]:
-        """Return ``p(wanted columns at or below node)``, given the group of the parent if there is one.
-
-        The first axis of the answer is the parent's group when ``via`` is an edge. Message passing from the
-        leaves; columns below that nobody asked for sum to one and are skipped.
-        """
-        table = np.ones((self.nodes[node].size,))
-        axes: list[int] = []
-        for edge in self._edges_of(node):
-            child = self._other_end(edge, node)
-            if edge is via or not wanted & self._below(child, edge):
-                continue
-            part, found = self._eliminate(child, edge, wanted)
-            groups = edge.first_groups if edge.first == node else edge.second_groups
-            part = part[groups]
-            table = table.reshape(table.shape + (1,) * (part.ndim - 1)) * part.reshape(
-                part.shape[:1] + (1,) * (table.ndim - 1) + part.shape[1:]
+                part, axes = self._eliminate(wanted[0], None, frozenset(wanted))
+                answer, found = np.multiply.outer(answer, part[0]), found + axes
+        for i, (column, classes) in enumerate(found):
+            answer = answer.take(classes, axis=i) * self._within(column, classes).reshape(
+                (-1,) + (1,) * (answer.ndim - 1 - i)
             )
-            axes += found
-        weights = self.nodes[node][None, :] if via is None else self._conditional(via, node)
-        if node in wanted:
-            joint = weights.reshape(weights.shape + (1,) * (table.ndim - 1)) * table[None]
-            axes = [node, *axes]
-        else:
-            joint = np.tensordot(weights, table, axes=(1, 0))
-        return (joint[0] if via is None else joint), axes
+        place = [column for column, _ in found]
+        return answer.transpose([place.index(c) for c in columns])
 
-    def _conditional(self, edge: Edge, node: int) -> Floats:
-        """Return ``p(code of node | group of the edge's other end)``, shape ``(groups, codes)``."""
-        forwards = edge.second == node
-        table = edge.table if forwards else edge.table.T
-        groups = edge.second_groups if forwards else edge.first_groups
-        given_group = _normalise(table)
-        within = self.nodes[node] / np.maximum(group_sums(groups, self.nodes[node])[groups], 1e-300)
-        conditional: Floats = given_group[:, groups] * within[None, :]
+    def _eliminate(
+        self, node: int, via: Edge | None, wanted: frozenset[int]
+    ) -> tuple[Floats, list[tuple[int, Groups]]]:
+        """Return ``p(classes of the wanted columns at or below node | the parent's group)``.
+
+        A column's classes are its codes as far as the edges in question tell them apart: there are few of
+        them however many codes there are. Message passing from the leaves; columns below that nobody asked
+        for sum to one and are skipped.
+
+        Returns:
+            Array whose first axis is the parent's group (of length 1 without a parent), and for each further
+            axis its column and the class of each of its codes.
+        """
+        edges = [
+            (self._other_end(edge, node), edge)
+            for edge in self._edges_of(node)
+            if edge is not via and wanted & self._below(self._other_end(edge, node), edge)
+        ]
+        told = [self._groups_at(edge, node) for edge in ([via] if via else []) + [e for _, e in edges]]
+        classes, groups_of = _distinct(told, self.nodes[node].size)
+        weights = group_sums(classes, self.nodes[node])[None, :]
+        if via is not None:
+            below = groups_of.pop(0)
+            share = self._within(node, self._groups_at(via, node))
+            weights = self._given(via, node)[:, below] * group_sums(classes, share)
+        parts = [self._eliminate(child, edge, wanted) for child, edge in edges]
+        sides: list[Floats] = [weights.T, np.ones((weights.shape[1], 1))]
+        axes: tuple[list[tuple[int, Groups]], ...] = ([], [])
+        for groups, (part, found) in zip(groups_of, parts, strict=True):
+            side = int(sides[1].shape[1] < sides[0].shape[1])
+            sides[side] = _row_products(sides[side], part.reshape(part.shape[0], -1)[groups])
+            axes[side].extend(found)
+        lengths = [int(c.max()) + 1 for _, c in (*axes[0], *axes[1])]
+        if node not in wanted:
+            return (sides[0].T @ sides[1]).reshape(weights.shape[0], *lengths), [*axes[0], *axes[1]]
+        joint = _row_products(*sides).reshape(weights.shape[1], weights.shape[0], *lengths)
+        return np.swapaxes(joint, 0, 1), [(node, classes), *axes[0], *axes[1]]
+
+    @staticmethod
+    def _groups_at(edge: Edge, node: int) -> Groups:
+        return edge.first_groups if edge.first == node else edge.second_groups
+
+    def _within(self, node: int, groups: Groups) -> Floats:
+        """Return the probability of each code given its group; zeros where the group has none."""
+        mass = group_sums(groups, self.nodes[node])[groups]
+        share: Floats = np.divide(self.nodes[node], mass, out=np.zeros_like(mass), where=mass > 0)
+        return share
+
+    def _given(self, edge: Edge, node: int) -> Floats:
+        """Return ``p(group of node | group of the edge's other end)``; rows sum to 1."""
+        table = edge.table if edge.second == node else edge.table.T
+        own = group_sums(self._groups_at(edge, node), self.nodes[node], table.shape[1])
+        table = np.where(own > 0, table, 0.0)
+        table = np.where(table.sum(axis=1, keepdims=True) > 0, table, own)
+        conditional: Floats = table / table.sum(axis=1, keepdims=True)
         return conditional
 
     def _edges_of(self, node: int) -> list[Edge]:
@@ -234,11 +260,10 @@ class TreeModel:
                 if edge is None:
                     columns[node] = draw_given(columns[node], self.nodes[node][None, :], rng, method)
                     continue
-                above, below, table = edge.first_groups, edge.second_groups, edge.table
-                if edge.first == node:
-                    above, below, table = below, above, table.T
-                group = draw_given(above[columns[self._other_end(edge, node)]], table, rng, method)
-                columns[node] = draw_within(group, below, self.nodes[node], rng, method)
+                parent = self._other_end(edge, node)
+                above = self._groups_at(edge, parent)[columns[parent]]
+                group = draw_given(above, self._given(edge, node), rng, method)
+                columns[node] = draw_within(group, self._groups_at(edge, node), self.nodes[node], rng, method)
         return columns
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -265,26 +290,46 @@ class TreeModel:
         """
         if meta["model"] != "tree":
             raise ValueError("this version reads models of the kind 'tree'")
-        domain = Domain(tuple(Axis(str(a["name"]), int(a["size"]), int(a["ordered"])) for a in meta["axes"]))
-        nodes = tuple(np.asarray(arrays[f"node_{i}"], dtype=np.float64) for i in range(len(domain)))
+        try:
+            axes = tuple(Axis(str(a["name"]), int(a["size"]), int(a["ordered"])) for a in meta["axes"])
+            ends = [(int(e["first"]), int(e["second"])) for e in meta["edges"]]
+            total = float(meta["total"])
+        except OverflowError:
+            raise ValueError("a number of the model is infinite or far too large") from None
+        nodes = tuple(_read(arrays, f"node_{i}", np.float64) for i in range(len(axes)))
         edges = tuple(
             Edge(
-                int(e["first"]),
-                int(e["second"]),
-                np.asarray(arrays[f"edge_{i}_first"], dtype=np.int64),
-                np.asarray(arrays[f"edge_{i}_second"], dtype=np.int64),
-                np.asarray(arrays[f"edge_{i}_table"], dtype=np.float64),
+                first,
+                second,
+                _read(arrays, f"edge_{i}_first", np.int64),
+                _read(arrays, f"edge_{i}_second", np.int64),
+                _read(arrays, f"edge_{i}_table", np.float64),
             )
-            for i, e in enumerate(meta["edges"])
+            for i, (first, second) in enumerate(ends)
         )
-        return cls(domain, float(meta["total"]), nodes, edges)
+        return cls(Domain(axes), total, nodes, edges)
+
+
+def _read(arrays: Mapping[str, npt.NDArray[Any]], name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    array = np.asarray(arrays[name])
+    if array.dtype.kind not in ("f" if dtype is np.float64 else "iu"):
+        raise ValueError(f"the model's array {name!r} is not one of {dtype.__name__}")
+    return array.astype(dtype, copy=False)
 
 
 def _is_distribution(values: Floats) -> bool:
     return bool(np.isfinite(values).all() and (values >= 0).all() and abs(values.sum() - 1) <= _TOLERANCE)
 
 
-def _normalise(table: Floats) -> Floats:
-    mass = table.sum(axis=1, keepdims=True)
-    normal: Floats = np.divide(table, mass, out=np.zeros_like(table), where=mass > 0)
-    return normal
+def _distinct(told: Sequence[Groups], size: int) -> tuple[Groups, list[Groups]]:
+    """Return the class of each code, codes of one class being in the same groups, and each class's groups."""
+    classes = np.zeros(size, dtype=np.int64)
+    for groups in told:
+        _, classes = np.unique(classes * (int(groups.max()) + 1) + groups, return_inverse=True)
+    _, first = np.unique(classes, return_index=True)
+    return classes, [groups[first] for groups in told]
+
+
+def _row_products(left: Floats, right: Floats) -> Floats:
+    """Return all products of a left with a right entry, row by row; shape ``(rows, left * right)``."""
+    return (left[:, :, None] * right[:, None, :]).reshape(left.shape[0], -1)

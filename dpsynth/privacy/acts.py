@@ -32,6 +32,7 @@ __all__ = [
 _GRID = 2**100
 _SMALLEST_SIGMA, _LARGEST_SIGMA = 2.0**-40, 2.0**40
 _LARGEST_EPSILON = 1e4
+_LARGEST_SHARE = Fraction(10**8)  # more than the price of any selection
 _BITS = 300
 
 
@@ -158,7 +159,7 @@ def epsilon_for(budget: Fraction | float, calculus: Calculus) -> float:
     Raises:
         GuaranteeError: the budget is not positive, or too small for a selection.
     """
-    affordable = share(budget)
+    affordable = min(share(budget), _LARGEST_SHARE)
     if calculus == "zcdp":
         epsilon = min(math.sqrt(8 * affordable), _LARGEST_EPSILON)
     else:

@@ -40,7 +40,7 @@ def upper_quantile(context: Any, tail: Any) -> Any:
     """Return ``x >= 0`` with ``Q(x) = Phi(-x) = tail``, for a tail in (0, 1/2], to most of the precision.
 
     Newton's method on ``log Q``. From ``Q(x) <= exp(-x**2/2) / 2`` the start lies right of the root, and
-    ``log Q`` is concave, so every iterate does. (``mpmath.erfinv`` does not always end in the far tail.)
+    ``log Q`` is concave, so every iterate does. Nothing cancels, not even far out in the tail.
     """
     x = context.sqrt(-2 * context.log(2 * tail))
     enough = context.mpf(2) ** -(context.prec // 2)

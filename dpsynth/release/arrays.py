@@ -53,7 +53,7 @@ def from_npy(data: bytes, where: str) -> npt.NDArray[Any]:
         An int64 or float64 array.
 
     Raises:
-        ReleaseError: anything else than what :func:`to_npy` writes, or fewer or more bytes than the shape needs.
+        ReleaseError: anything else than what :func:`to_npy` writes, or not the bytes that the shape needs.
     """
     if data[:6] != _MAGIC:
         raise ReleaseError(f"{where} is not an array file")

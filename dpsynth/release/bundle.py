@@ -166,7 +166,7 @@ def save(release: Release, path: str | os.PathLike[str]) -> None:
         for name, content in sorted(members.items())
     }
     manifest = {"format": FORMAT, "format_version": FORMAT_VERSION, "dpsynth": __version__, "files": files}
-    container.write({"manifest.json": dump(manifest), **members}, where)
+    container.write({"manifest.json": dump(manifest), **members}, where, open_bundle)
 
 
 def load(path: str | os.PathLike[str]) -> Release:
@@ -177,18 +177,11 @@ def load(path: str | os.PathLike[str]) -> Release:
         ReleaseError: it is no release, is damaged or altered, or is of a newer format; says which file, the
             bound and what to do.
     """
-    where = container.to_path(path)
-    bundle = open_bundle(where)
+    bundle = open_bundle(path)
     try:
-        if altered := bundle.altered:
-            raise ReleaseError(f"{altered[0]} was altered or damaged; {_NEXT}")
-        schema, model = bundle.schema(), bundle.model()
-        if model.domain != domain_of(schema):
-            raise ReleaseError("the model's columns are not those of schema.yaml")
-        measurements = bundle.measurements(model.domain)
-        return Release(schema, bundle.layout(), model, measurements, bundle.statement())
+        return _release(bundle)
     except ReleaseError as error:
-        raise ReleaseError(f"{where}: {error}") from None
+        raise ReleaseError(f"{os.fspath(path)}: {error}") from None
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -200,25 +193,38 @@ def open_bundle(path: str | os.PathLike[str]) -> Bundle:
     """
     where = container.to_path(path)
     try:
-        members = container.read(where)
-        manifest = parse(members["manifest.json"], "manifest.json")
-        if manifest.get("format") != FORMAT:
-            raise ReleaseError(f"manifest.json does not say format {FORMAT!r}, so this is not a dpsynth release")
-        version = manifest.get("format_version")
-        if type(version) is int and version > FORMAT_VERSION:
-            raise ReleaseError(
-                f"it is of format version {version}, and this dpsynth ({__version__}) reads up to "
-                f"{FORMAT_VERSION}; install a newer dpsynth"
-            )
-        if type(version) is not int or version < 1:
-            raise ReleaseError("manifest.json states no format version")
-        fields = check_fields(
-            manifest, {"format": str, "format_version": int, "dpsynth": str, "files": dict}, "manifest.json"
-        )
-        hashes = {name: _stated(name, entry) for name, entry in fields["files"].items()}
-        _check_complete(hashes, members)
+        return _bundle(container.read(where))
     except ReleaseError as error:
         raise ReleaseError(f"{where}: {error}") from None
+
+
+def _release(bundle: Bundle) -> Release:
+    if altered := bundle.altered:
+        raise ReleaseError(f"{altered[0]} was altered or damaged; {_NEXT}")
+    schema, model = bundle.schema(), bundle.model()
+    if model.domain != domain_of(schema):
+        raise ReleaseError("the model's columns are not those of schema.yaml")
+    measurements = bundle.measurements(model.domain)
+    return Release(schema, bundle.layout(), model, measurements, bundle.statement())
+
+
+def _bundle(members: Mapping[str, bytes]) -> Bundle:
+    manifest = parse(members["manifest.json"], "manifest.json")
+    if manifest.get("format") != FORMAT:
+        raise ReleaseError(f"manifest.json does not say format {FORMAT!r}, so this is no dpsynth release")
+    version = manifest.get("format_version")
+    if type(version) is int and version > FORMAT_VERSION:
+        raise ReleaseError(
+            f"it is of format version {version}, and this dpsynth ({__version__}) reads up to "
+            f"{FORMAT_VERSION}; install a newer dpsynth"
+        )
+    if type(version) is not int or version < 1:
+        raise ReleaseError("manifest.json states no format version")
+    fields = check_fields(
+        manifest, {"format": str, "format_version": int, "dpsynth": str, "files": dict}, "manifest.json"
+    )
+    hashes = {name: _stated(name, entry) for name, entry in fields["files"].items()}
+    _check_complete(hashes, members)
     return Bundle(fields["dpsynth"], hashes, members)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import re
 import secrets
@@ -20,12 +19,13 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from dpsynth.errors import MissingFileError, ReleaseError
-from dpsynth.release.documents import shown
+from dpsynth.release.documents import MAX_JSON_BYTES, shown
 
 __all__ = [
     "DOCUMENTS",
@@ -68,7 +68,9 @@ _ZIP_ERRORS = (
     OverflowError,
 )
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_LEVEL = 6
 _NEXT = "ask for a fresh copy"
+_NO_MANIFEST = f"manifest.json is missing, so this is no dpsynth release, or not all of it; {_NEXT}"
 
 
 def is_member(name: str) -> bool:
@@ -146,12 +148,14 @@ def _check_end(file: BinaryIO, size: int) -> None:
 def _unpack(archive: zipfile.ZipFile, size: int) -> dict[str, bytes]:
     allowed = min(MAX_BYTES, _FREE + _RATIO * size)
     listed = archive.infolist()
+    if all(info.filename != "manifest.json" for info in listed):
+        raise ReleaseError(_NO_MANIFEST)
     for info in listed:
         _check_listed(info)
     _check_names([info.filename for info in listed])
     if sum(info.file_size for info in listed) > allowed:
         raise ReleaseError(
-            f"the zip file unpacks to more than {allowed} bytes, the limit for a release of its size ({size} bytes)"
+            f"the zip file unpacks to more than {allowed} bytes, the limit for a release of {size} bytes"
         )
     if sum(info.compress_size for info in listed) > size:
         raise ReleaseError("the zip file's members overlap; dpsynth does not write such files")
@@ -175,13 +179,11 @@ def _check_listed(info: zipfile.ZipInfo) -> None:
 
 def _check_names(names: list[str]) -> None:
     if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise ReleaseError(f"{twice} is there twice; {_NEXT}")
-    if "manifest.json" not in names:
-        raise ReleaseError(f"manifest.json is missing, so this is not a dpsynth release, or not all of it; {_NEXT}")
 
 
-def _read_capped(file: io.BufferedIOBase | BinaryIO, size: int, name: str) -> bytes:
+def _read_capped(file: IO[bytes], size: int, name: str) -> bytes:
     """Read a file of a stated size, never more than one chunk beyond it."""
     chunks: list[bytes] = []
     found = 0
@@ -196,12 +198,13 @@ def _read_capped(file: io.BufferedIOBase | BinaryIO, size: int, name: str) -> by
 
 
 def _foreign(name: str) -> str:
-    return f"it holds {shown(name)}, which is no part of a release; remove it if you put it there, or {_NEXT}"
+    return f"it holds {shown(name)}, no part of a release; remove it if you put it there, or {_NEXT}"
 
 
 def _read_directory(path: Path) -> dict[str, bytes]:
+    if not (path / "manifest.json").is_file():
+        raise ReleaseError(_NO_MANIFEST)
     names = list(_list_directory(path))
-    _check_names(names)
     members: dict[str, bytes] = {}
     left = MAX_BYTES
     for name in sorted(names):
@@ -213,7 +216,7 @@ def _read_directory(path: Path) -> dict[str, bytes]:
         with os.fdopen(descriptor, "rb") as file:
             size = os.fstat(descriptor).st_size
             if size > left:
-                raise ReleaseError(f"the directory holds more than {MAX_BYTES} bytes, the limit for a release")
+                raise ReleaseError(f"the directory holds more than {MAX_BYTES} bytes, a release's limit")
             members[name] = _read_capped(file, size, name)
             left -= size
     return members
@@ -229,7 +232,7 @@ def _list_directory(path: Path) -> Iterator[str]:
                 found += 1
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if found > MAX_FILES:
-                    raise ReleaseError(f"the directory holds more than {MAX_FILES} files, the limit for a release")
+                    raise ReleaseError(f"the directory holds more than {MAX_FILES} files, a release's limit")
                 if entry.is_symlink():
                     raise ReleaseError(f"{shown(name)} is a link; a release holds plain files only")
                 if name in FOLDERS and entry.is_dir(follow_symlinks=False):
@@ -240,7 +243,7 @@ def _list_directory(path: Path) -> Iterator[str]:
                     raise ReleaseError(_foreign(name))
 
 
-def write(members: Mapping[str, bytes], path: Path) -> None:
+def write(members: Mapping[str, bytes], path: Path, check: Callable[[Path], object]) -> None:
     """Write a release's files, all or nothing: under another name first, then renamed.
 
     The same members give the same bytes (with the same zlib): names are sorted and times fixed.
@@ -248,74 +251,93 @@ def write(members: Mapping[str, bytes], path: Path) -> None:
     Args:
         members: Content by name.
         path: Where to. A release that is there is replaced.
+        check: Raises a :class:`ReleaseError` if what is at a path is not a release.
 
     Raises:
         ReleaseError: something else is there, the release is too large, or the file system refuses.
     """
-    total = sum(map(len, members.values()))
-    if total > MAX_BYTES or len(members) > MAX_FILES:
-        raise ReleaseError(
-            f"{path}: the release has {len(members)} files and {total} bytes; {MAX_FILES} and {MAX_BYTES} are the "
-            "limits. Declare fewer or coarser columns"
-        )
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
+    _check_total(members, path)
+    target = Path(os.path.realpath(path))
+    if not target.name:
+        raise ReleaseError(f"{path}: a release cannot be the root folder; name a file or folder in it")
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
     try:
-        replaced = _may_replace(path)
-        if is_archive(path):
+        replaced = _may_replace(target, check)
+        if is_archive(target):
             _write_archive(members, temporary)
-            temporary.replace(path)
+            temporary.replace(target)
         else:
             _write_directory(members, temporary)
-            _put_directory(temporary, path, replaced=replaced)
+            _put_directory(temporary, target, replaced=replaced)
     except OSError as error:
         reason = error.strerror or "input/output error"
         if isinstance(error, FileNotFoundError):
-            reason = f"the folder {path.parent} does not exist; create it first"
+            reason = f"the folder {target.parent} does not exist; create it first"
         raise ReleaseError(f"{path}: the release cannot be written: {reason}") from None
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
-def _may_replace(path: Path) -> bool:
-    """Whether a release stands at ``path``; refuse to replace anything else."""
-    if not path.exists() and not path.is_symlink():
-        return False
-    if is_archive(path) == path.is_dir():
+def _check_total(members: Mapping[str, bytes], path: Path) -> None:
+    """Refuse to write what could not be read back."""
+    total = sum(map(len, members.values()))
+    if total > MAX_BYTES or len(members) > MAX_FILES:
         raise ReleaseError(
-            f"{path}: a release of this name is one {'file' if is_archive(path) else 'directory'}, but "
-            f"{'a directory' if path.is_dir() else 'a file'} is there; remove it or choose another name"
+            f"{path}: the release has {len(members)} files and {total} bytes; {MAX_FILES} and {MAX_BYTES} "
+            "are the limits. Declare fewer or coarser columns"
+        )
+    for name, content in members.items():
+        if name.endswith(".json") and len(content) > MAX_JSON_BYTES:
+            raise ReleaseError(
+                f"{path}: {name} has {len(content)} bytes; {MAX_JSON_BYTES} is the limit. "
+                "Declare fewer columns"
+            )
+
+
+def _remove(path: Path) -> None:
+    """Remove what is left of an unfinished write."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _may_replace(path: Path, check: Callable[[Path], object]) -> bool:
+    """Whether a release stands at ``path``; refuse to replace anything else."""
+    if not path.exists():
+        return False
+    here, name = ("directory" if path.is_dir() else "file"), ("file" if is_archive(path) else "directory")
+    if here != name:
+        raise ReleaseError(
+            f"{path}: a release of this name is a {name}, but a {here} is there; choose another name"
         )
     if path.is_dir() and not any(path.iterdir()):
         path.rmdir()
         return False
     try:
-        read(path)
+        check(path)
     except (ReleaseError, MissingFileError) as error:
         raise ReleaseError(
-            f"{path}: what is there is not a dpsynth release ({error}), so it is left alone; remove it or choose "
-            "another name"
+            f"what is there is no dpsynth release and is left alone; remove it, or choose another name. "
+            f"{error}"
         ) from None
     return True
 
 
 def _write_archive(members: Mapping[str, bytes], path: Path) -> None:
-    with (
-        path.open("xb") as file,
-        zipfile.ZipFile(file, "w", allowZip64=False) as archive,
-    ):
-        for name in sorted(members):
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-            # What packs beyond half of what the reader allows is stored as it is.
-            packed = len(zlib.compress(members[name], 6))
-            deflate = len(members[name]) > packed > 2 * len(members[name]) // _RATIO
-            info.compress_type = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
-            archive.writestr(info, members[name], compresslevel=6)
-    with path.open("rb") as file:
+    with path.open("xb") as file:
+        with zipfile.ZipFile(file, "w", allowZip64=False) as archive:
+            for name in sorted(members):
+                content = members[name]
+                info = zipfile.ZipInfo(name, _EPOCH)
+                info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+                # What packs to less than twice what the reader's ratio asks for is stored as it is.
+                packed = len(zlib.compress(content, _LEVEL))
+                deflate = len(content) > packed > 2 * len(content) // _RATIO
+                info.compress_type = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
+                archive.writestr(info, content, compresslevel=_LEVEL)
+        file.flush()
         os.fsync(file.fileno())
 
 

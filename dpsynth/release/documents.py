@@ -38,8 +38,8 @@ def parse(data: bytes, where: str) -> dict[str, Any]:
         where: The file's name, for messages.
 
     Raises:
-        ReleaseError: more than 16 MiB, not UTF-8, not JSON, nested too deeply, a repeated key, a number that is
-            not finite or has more than 30 digits, or no object at the top.
+        ReleaseError: more than 16 MiB, not UTF-8, not JSON, nested too deeply, a repeated key, a number that
+            is not finite or has more than 30 digits, or no object at the top.
     """
     if len(data) > MAX_JSON_BYTES:
         raise ReleaseError(f"{where} has {len(data)} bytes; {MAX_JSON_BYTES} is the limit")
@@ -104,22 +104,22 @@ def number(value: float, where: str) -> float:
 
 
 def shown(text: str, width: int = 60) -> str:
-    """Write a text that comes from a file on one line: quoted, escaped and cut to a width.
+    r"""Write a text that comes from a file on one line: quoted, escaped and cut to a width.
 
     Example:
-        >>> shown("a\\nb")
-        '"a\\\\nb"'
+        >>> shown("a\nb")
+        '"a\\nb"'
     """
     cut = text if len(text) <= width else text[: width - 3] + "..."
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f"the key {shown(key)} stands twice in one object")
+        content[key] = value
     return content
 
 

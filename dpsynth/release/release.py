@@ -55,7 +55,8 @@ class Release:
         guarantee = self.statement.guarantee
         return (
             f"Release(columns={len(self.schema.columns)}, rows~{self.model.total:.0f}, "
-            f"epsilon={guarantee.epsilon:g}, delta={guarantee.delta:g}, mechanism={self.statement.mechanism!r})"
+            f"epsilon={guarantee.epsilon:g}, delta={guarantee.delta:g}, "
+            f"mechanism={self.statement.mechanism!r})"
         )
 
     def sample(
@@ -71,13 +72,13 @@ class Release:
         Args:
             n: Number of rows, 0 to a thousand million; by default the estimated number of rows of the source.
             seed: The same seed gives the same table, also after saving and loading; by default a fresh one.
-            method: ``"systematic"``: counts follow the model as closely as whole rows allow. ``"iid"``: rows are
-                independent draws.
+            method: ``"systematic"``: counts follow the model as closely as whole rows allow. ``"iid"``: rows
+                are independent draws.
             frame: ``"pandas"``, ``"polars"`` or ``"pyarrow"``; by default as the source was.
 
         Returns:
-            A frame with the schema's columns in the schema's order; dtypes are the source's, or natural ones when
-            ``frame`` differs from the source's.
+            A frame with the schema's columns in the schema's order; dtypes are the source's, or natural ones
+            when ``frame`` differs from the source's.
 
         Raises:
             InputError: an argument is out of range; says which and what is allowed.
@@ -109,7 +110,8 @@ class Release:
             columns: Names of learned columns, all different.
 
         Returns:
-            Array with one axis a column, in this order, over its codes; its sum is the estimated number of rows.
+            Array with one axis a column, in this order, over its codes. Its sum is the estimated number of
+            rows.
 
         Raises:
             InputError: a name is unknown, not learned or repeated, or the answer has more than 2**26 cells.
@@ -133,8 +135,8 @@ class Release:
         """Write the release; :func:`dpsynth.load` reads it back.
 
         Args:
-            path: A name that ends in ``.dpsynth`` or ``.zip`` becomes one file, any other a directory. A release
-                that stands there is replaced; anything else is left alone.
+            path: A name that ends in ``.dpsynth`` or ``.zip`` becomes one file, any other a directory. A
+                release that stands there is replaced; anything else is left alone.
 
         Raises:
             ReleaseError: something other than a release is there, or it cannot be written.

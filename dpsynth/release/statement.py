@@ -107,8 +107,8 @@ class Statement:
         unit, rows = unit_of(schema)
         if (curator.guarantee.unit, curator.guarantee.rows_per_unit) != (unit, rows):
             raise ReleaseError(
-                f"the guarantee is for {curator.guarantee.rows_per_unit} row(s) of "
-                f"{shown(curator.guarantee.unit)}, the schema's privacy unit is {rows} row(s) of {shown(unit)}; "
+                f"the guarantee is for {curator.guarantee.rows_per_unit} of the rows of "
+                f"{shown(curator.guarantee.unit)}, the schema's privacy unit is {rows} of {shown(unit)}; "
                 "make the guarantee from the schema"
             )
         return cls(
@@ -251,7 +251,7 @@ _COLUMN: dict[str, type | tuple[type, ...]] = {"name": str, "kind": str, "known"
 
 
 def epsilon_of(budget: Fraction, calculus: Calculus, delta: float) -> float:
-    """Return the epsilon of what was spent at ``delta``, rounded up; infinite when there is none below 1e9."""
+    """Return the epsilon of what was spent at ``delta``, rounded up; infinite if there is none below 1e9."""
     value = _decimal(budget)
     if Fraction(value) < budget:
         value = math.nextafter(value, math.inf)

@@ -17,35 +17,35 @@ from dpsynth.release.statement import Statement, epsilon_of
 __all__ = ["ASSUMPTIONS", "promise_of", "text_of"]
 
 _WIDTH = 98
+_MOST_PURPOSES = 12
 
 ASSUMPTIONS = {
-    "os-entropy": "the random bytes of the operating system cannot be predicted or repeated.",
-    "mpmath-accuracy": "mpmath computes normal tails to the precision it is asked for (50 digits or more).",
-    "ndtri-accuracy": "scipy's inverse normal is off by less than the certified margin, 4,000 times what it states.",
+    "os-entropy": "nobody can predict or repeat the operating system's random bytes.",
+    "mpmath-accuracy": "mpmath computes the normal distribution to the precision it is asked for.",
+    "ndtri-accuracy": "scipy's inverse normal errs by less than 4,000 times its stated error.",
     "opendp-noise": "OpenDP's discrete Gaussian has the distribution it states.",
-    "public-schema": "categories, bounds and formats in the schema are public; none was copied from the rows.",
-    "one-row-per-person": "the steward asserts that no person has more than one row. Nothing enforces it.",
-    "enforced-unit": "the unit's column names the same person by the same value; rows beyond the bound were dropped.",
-    "no-side-channels": "nobody learns the rows from run time, memory, crashes or traffic during the fit.",
-    "trusted-machine": "the machine ran this program, unaltered, and kept its memory to itself.",
+    "public-schema": "all in schema.yaml is public; no category or bound was copied from the rows.",
+    "one-row-per-person": "the steward asserts that no person has two rows; nothing enforces it.",
+    "enforced-unit": "one value of the unit's column is one person; the bound on rows was enforced.",
+    "no-side-channels": "nobody learns of the rows by timing, memory, crashes or network traffic.",
+    "trusted-machine": "the machine ran this program unaltered and kept its memory to itself.",
 }
 
 
 def promise_of(statement: Statement) -> str:
     """Return the promise as one line; it stands in every text."""
     guarantee = statement.guarantee
-    whom = "one row" if _is_row(statement) else f"all rows that share a value of {shown(guarantee.unit, 30)}"
-    return (
-        f"({float(guarantee.epsilon)!r}, {float(guarantee.delta)!r})-differential privacy for adding or "
-        f"removing {whom}"
-    )
+    whom = "one row" if _is_row(statement) else f"the rows of one {shown(guarantee.unit, 30)}"
+    epsilon, delta = _plain(guarantee.epsilon), _plain(guarantee.delta)
+    return f"({epsilon}, {delta})-differential privacy for adding or removing {whom}"
 
 
 def text_of(statement: Statement) -> str:
-    """Return the whole statement as readable text, at most 100 characters wide."""
+    """Return the whole statement as readable text (and Markdown), at most 100 characters wide."""
     parts = [
-        "PRIVACY STATEMENT OF A SYNTHETIC TABLE",
-        f"dpsynth {statement.version} | mechanism: {statement.mechanism} | noise: {statement.backend}",
+        "# Privacy statement of a synthetic table",
+        "",
+        f"dpsynth {statement.version}, mechanism: {statement.mechanism}, noise: {statement.backend}",
         "",
         *_promise(statement),
         *_cost(statement),
@@ -58,30 +58,34 @@ def text_of(statement: Statement) -> str:
 
 def _promise(statement: Statement) -> list[str]:
     guarantee = statement.guarantee
-    factor = f"{_up(math.exp(guarantee.epsilon), 3)} times" if guarantee.epsilon <= 15 else "e^epsilon times"
+    factor = f"{_up(math.exp(guarantee.epsilon), 3)} " if guarantee.epsilon <= 15 else ""
+    whose = "that row" if _is_row(statement) else "those rows"
     return [
-        "WHAT IS PROMISED",
-        *_indented("The model, the noisy measurements, this statement and every table drawn from them, taken together, satisfy"),
+        "## What is promised",
         "",
-        f"      {promise_of(statement)}.",
-        "",
-        *_indented(
-            f"Put plainly: whatever anyone concludes from this release, the chance that they conclude it is at most {factor} "
-            f"(e^epsilon) what it would be without {'that row' if _is_row(statement) else 'those rows'}, plus "
-            f"{_up(guarantee.delta, 3)} (delta). That holds whatever else they know."
+        *_wrapped(
+            "The model, the noisy measurements, this statement and all tables drawn from them satisfy "
+            "together"
         ),
-        *_indented(_unit(statement)),
         "",
-    ]  # fmt: skip
+        f"    {promise_of(statement)}.",
+        "",
+        *_wrapped(
+            f"Put plainly: whatever anyone concludes from this release, the chance of it is at most {factor}"
+            f"(e^epsilon) times what it would be without {whose}, plus {_plain(guarantee.delta)} (delta), "
+            f"whatever else they know. {_protected(statement)}"
+        ),
+        "",
+    ]
 
 
-def _unit(statement: Statement) -> str:
+def _protected(statement: Statement) -> str:
     guarantee = statement.guarantee
     if _is_row(statement):
-        return "Protected is one row. Who has several rows is protected less: by k times epsilon for k rows."
+        return "Someone with k rows is protected less: at k times epsilon, and at a larger delta."
     return (
-        f"Protected is everyone who is one value of {shown(guarantee.unit, 30)}. At most {guarantee.rows_per_unit} of "
-        "their rows were counted; the others were dropped at random beforehand."
+        f"Whoever a value of {shown(guarantee.unit, 30)} stands for is protected with all their rows: at "
+        f"most {guarantee.rows_per_unit:,} of them were counted, the others dropped at random beforehand."
     )
 
 
@@ -90,20 +94,24 @@ def _cost(statement: Statement) -> list[str]:
     calculus = "Gaussian" if statement.calculus == "gdp" else "zero-concentrated"
     groups: dict[str, list[Entry]] = {}
     for entry in statement.entries:
-        groups.setdefault(entry.purpose, []).append(entry)
-    rows = [("for", "acts", "numbers", "noise (sd, rows)", currency, "of budget", "epsilon so far")]
+        known = entry.purpose in groups or len(groups) < _MOST_PURPOSES
+        groups.setdefault(entry.purpose if known else "everything else", []).append(entry)
+    rows = [["what was asked", "acts", "numbers", "noise", currency, "share", "epsilon"]]
     total = Fraction(0)
     for purpose, entries in groups.items():
-        price = sum((e.price for e in entries), Fraction(0))
-        total += price
-        rows.append((purpose, *_figures(statement, entries, price, total)))
-    spent = _figures(statement, statement.entries, statement.spent, statement.spent)
-    rows.append(("in all", *spent[:2], "", *spent[3:]))
+        cost = sum((entry.price for entry in entries), Fraction(0))
+        total += cost
+        rows.append([purpose, *_figures(statement, entries, cost, total)])
+    rows.append(["in all", *_figures(statement, statement.entries, statement.spent, statement.spent)])
+    rows[-1][3] = ""
     return [
-        "WHAT IT COST",
-        *_indented(
-            f"Every look at the rows went through one door that adds noise and keeps a ledger ({calculus} differential "
-            f"privacy, {currency} adds up). The promise affords {currency} = {float(statement.budget):.6g}."
+        "## What it cost",
+        "",
+        *_wrapped(
+            "Every look at the rows went through one door, which adds noise and keeps a ledger in "
+            f"{calculus} differential privacy, where {currency} adds up. The promise affords {currency} = "
+            f"{float(statement.budget):.6g}. Noise is a standard deviation in rows; epsilon is a running "
+            "total."
         ),
         "",
         *_table(rows),
@@ -111,102 +119,100 @@ def _cost(statement: Statement) -> list[str]:
     ]
 
 
-def _figures(
-    statement: Statement, entries: Sequence[Entry], price: Fraction, total: Fraction
-) -> tuple[str, ...]:
+def _figures(statement: Statement, entries: Sequence[Entry], cost: Fraction, total: Fraction) -> list[str]:
     sigmas = [e.act.sigma for e in entries if isinstance(e.act, (RoundedGaussian, DiscreteGaussian))]
-    choices = sum(isinstance(e.act, ExponentialMechanism) for e in entries)
-    noise = "chosen by lot" if choices else ""
+    noise = "by lot" if any(isinstance(e.act, ExponentialMechanism) for e in entries) else ""
     if sigmas:
         low, high = f"{min(sigmas):.3g}", f"{max(sigmas):.3g}"
         noise = low if low == high else f"{low} to {high}"
     epsilon = epsilon_of(total, statement.calculus, statement.guarantee.delta)
-    return (
+    percent = min(100 * cost / statement.budget, Fraction(10**9))
+    return [
         f"{len(entries):,}",
         f"{sum(e.cells for e in entries):,}",
         noise,
-        f"{_up(float(min(price, 2**100)), 4)}",
-        f"{_up(float(min(100 * price / statement.budget, 2**100)), 4)} %",
+        f"{float(min(cost, Fraction(2**100))):.6g}",
+        f"{_up(float(percent), 3)} %",
         "none" if math.isinf(epsilon) else _up(epsilon, 4),
-    )
+    ]
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(1, len(rows[0]))]
-    first = max(12, _WIDTH - 4 - sum(widths) - 2 * len(widths))
-    first = min(first, max(len(row[0]) for row in rows))
+    room = max(12, _WIDTH - 4 - sum(widths) - 2 * len(widths))
+    first = min(room, max(len(row[0]) for row in rows))
     lines = []
     for name, *cells in rows:
         label = name if len(name) <= first else name[: first - 3] + "..."
-        lines.append(
-            "    "
-            + label.ljust(first)
-            + "".join("  " + c.rjust(w) for c, w in zip(cells, widths, strict=True))
-        )
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+        lines.append("  ".join(["    " + label.ljust(first), *padded]))
     return lines
 
 
 def _columns(statement: Statement) -> list[str]:
-    kinds = {
-        treatment: Counter(p.kind for p in statement.provenance if p.treatment == treatment)
-        for treatment in ("measured", "regenerated")
-    }
-    measured = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds["measured"].items()))
-    text = f"{kinds['measured'].total()} measured with noise ({measured})"
-    if kinds["regenerated"]:
-        text += (
-            f"; {kinds['regenerated'].total()} made up afresh from a stated format, their content never read"
-        )
+    measured = Counter(p.kind for p in statement.provenance if p.treatment == "measured")
+    regenerated = sum(p.treatment == "regenerated" for p in statement.provenance)
+    kinds = ", ".join(f"{count} {shown(kind)[1:-1]}" for kind, count in sorted(measured.items()))
+    text = f"{measured.total()} columns were measured with noise ({kinds})"
+    if regenerated:
+        text += f"; {regenerated} made up afresh from a stated format, their content left out"
     return [
-        "WHAT IS KNOWN OF THE COLUMNS AND ROWS",
-        *_indented(
-            f"Columns: {text}. Names, kinds, categories and bounds come from the schema (schema.yaml), not from the rows."
-        ),
-        *_indented("Number of rows: estimated from the noisy measurements. The exact number is not in this release."),
+        "## What is known of columns and rows",
         "",
-    ]  # fmt: skip
+        *_wrapped(
+            f"{text}. Names, kinds, categories and bounds come from the schema, not from the rows. The number "
+            "of rows is estimated from the noisy measurements; the exact number is not in this release."
+        ),
+        "",
+    ]
 
 
 def _assumed(statement: Statement) -> list[str]:
-    lines = ["WHAT IS ASSUMED"]
+    lines = ["## What is assumed", ""]
     for name in statement.assumptions:
         lines += _item(f"{name}: {ASSUMPTIONS.get(name, 'not known to this version of dpsynth.')}")
     return [*lines, ""]
 
 
 def _not_covered(statement: Statement) -> list[str]:
-    items = [
-        "Other releases about the same people. Their costs add up with this one's, and nothing here counts them.",
-        "What is true of people in general. If a habit goes with an illness, the release may show it, and it can be "
-        "held against someone whose row was never in the table.",
-        "Chance resemblance. A synthetic row may equal a real one; that says no more than the promise allows.",
-        "Accuracy. Noise and the model's limits make some figures wrong; check before you rely on one.",
-        "The original table, its copies, and whatever else was published from it.",
-        "Forgery. This text is not signed. 'dpsynth verify' recomputes its figures from the release, but cannot show that "
-        "the noise was drawn as stated, nor who wrote the release.",
-    ]  # fmt: skip
-    if _is_row(statement):
-        items.insert(
-            0, "People with more than one row, and facts shared by several rows, such as a family's."
-        )
-    else:
-        items.insert(0, "Facts shared by several units, such as two accounts of one person.")
-    return ["WHAT IS NOT COVERED", *(line for item in items for line in _item(item))]
+    shared = (
+        "People with several rows, and facts that several rows share, such as a family's."
+        if _is_row(statement)
+        else "Facts that several units share, such as two accounts of one person, or a family."
+    )
+    items = (
+        shared,
+        "Other releases about the same people: their costs add up, and nothing here counts them.",
+        "What is true of people in general, which may be held against someone who is not in the table.",
+        "Chance resemblance: a synthetic row may equal a real one, and that is within the promise.",
+        "Accuracy: noise and the model's limits make some figures wrong. Check before you rely on one.",
+        "The original table, its copies, and what else was published from it.",
+        (
+            "Forgery: nothing here is signed. 'dpsynth verify' recomputes the figures, but cannot show that "
+            "the noise was drawn as stated, or who wrote this."
+        ),
+    )
+    return ["## What is not covered", "", *(line for item in items for line in _item(item))]
 
 
 def _is_row(statement: Statement) -> bool:
     return statement.guarantee.unit == "row" and "enforced-unit" not in statement.assumptions
 
 
-def _indented(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH)
 
 
 def _item(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
+    return textwrap.wrap(text, _WIDTH, initial_indent="- ", subsequent_indent="  ")
+
+
+def _plain(value: float) -> str:
+    """Write a number with all the digits it needs, and no more."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def _up(value: float, digits: int) -> str:
     """Write a number with so many significant digits, rounded up: the safe side of a cost."""
-    rounded = Decimal(value).normalize(Context(prec=digits, rounding=ROUND_CEILING))
-    return f"{rounded:f}" if -6 < rounded.adjusted() < 9 else f"{rounded:e}".replace("e+", "e")
+    rounded = Decimal(repr(value)).normalize(Context(prec=digits, rounding=ROUND_CEILING))
+    return f"{rounded:f}" if -6 < rounded.adjusted() < 9 else f"{rounded:e}"

@@ -1,0 +1,369 @@
+"""Does a release say the truth about itself? Everything is recomputed from its files alone.
+
+What this shows: the files are those the manifest lists; the prices follow from the acts, add up, and stay
+within what (epsilon, delta) affords; every measurement was paid for at the noise it states; the model and the
+statement speak of the schema's columns; the statement claims no more than the rest supports.
+
+What this cannot show, because a release is not signed and the rows are not here: who wrote it; that the noise
+was really drawn, and drawn once; that the ledger is the whole of what was asked (whoever rewrites every file
+consistently, hashes included, passes); that the schema was public knowledge; that the assumptions hold.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from dpsynth import __version__
+from dpsynth.data.layout import Layout
+from dpsynth.errors import ReleaseError, VerificationError
+from dpsynth.model.tree import TreeModel
+from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
+from dpsynth.privacy.curator import Entry, Measurement
+from dpsynth.privacy.guarantee import gdp_delta, zcdp_delta
+from dpsynth.release.bundle import Bundle, domain_of, open_bundle
+from dpsynth.release.documents import parse, shown
+from dpsynth.release.statement import Statement, assumptions_of, provenance_of, unit_of
+from dpsynth.release.wording import promise_of, text_of
+from dpsynth.schema import Schema
+
+__all__ = ["Check", "VerificationReport", "verify"]
+
+_Finding = tuple[bool, str]
+_TOLERANCE = 1e-9  # between a figure written for people and its recomputation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question and its answer.
+
+    Attributes:
+        name: What was asked.
+        passed: Whether the release holds to it; false as well when it could not be asked.
+        detail: What was compared with what.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationReport:
+    """All checks of one release.
+
+    Attributes:
+        path: The release, as it was named.
+        checks: Every check, in a fixed order, whatever the outcome.
+    """
+
+    path: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def require_passed(self) -> None:
+        """Go on only if every check passed.
+
+        Raises:
+            VerificationError: names the checks that failed, and why.
+        """
+        if self.failed:
+            found = "; ".join(f"{check.name}: {check.detail}" for check in self.failed)
+            raise VerificationError(
+                f"{self.path}: {len(self.failed)} of {len(self.checks)} checks failed: {found}. Do not rely "
+                "on this release; ask whoever made it"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON values."""
+        return {
+            "path": self.path,
+            "passed": self.passed,
+            "checks": [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in self.checks],
+        }
+
+    def __str__(self) -> str:
+        width = max(len(check.name) for check in self.checks)
+        lines = [f"{'ok  ' if c.passed else 'FAIL'}  {c.name:<{width}}  {c.detail}" for c in self.checks]
+        verdict = "all checks passed" if self.passed else f"{len(self.failed)} checks failed"
+        return "\n".join([*lines, f"{self.path}: {verdict} ({len(self.checks)} made)"])
+
+
+def verify(path: str | os.PathLike[str]) -> VerificationReport:
+    """Recompute everything that a release says of itself; read nothing else.
+
+    Args:
+        path: A release: a file or a directory.
+
+    Returns:
+        A report of named checks; the module's docstring says what they cannot show.
+
+    Raises:
+        MissingFileError: there is nothing at ``path``.
+        ReleaseError: the files cannot be read as a release at all.
+    """
+    bundle = open_bundle(path)
+    parts: dict[str, Any] = {"bundle": bundle}
+    checks = [_run("files", _hashes, parts, ("bundle",))]
+    readers: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...] = (
+        ("schema", Bundle.schema, ("bundle",)),
+        ("codes", lambda _, schema: domain_of(schema), ("bundle", "schema")),
+        ("layout", Bundle.layout, ("bundle",)),
+        ("model", Bundle.model, ("bundle",)),
+        ("measurements", Bundle.measurements, ("bundle", "codes")),
+        ("statement", Bundle.statement, ("bundle",)),
+    )
+    for part, reader, needs in readers:
+        checks.append(_read(part, reader, parts, needs))
+    checks += [_run(name, check, parts, needs) for name, check, needs in _CHECKS]
+    return VerificationReport(path=os.fspath(path), checks=tuple(checks))
+
+
+def _read(part: str, reader: Callable[..., Any], parts: dict[str, Any], needs: tuple[str, ...]) -> Check:
+    """Read a part into ``parts``, if it can be read."""
+    name = f"reading the {part}"
+    if absent := [need for need in needs if need not in parts]:
+        return Check(name=name, passed=False, detail=f"not checked: there is no readable {absent[0]}")
+    try:
+        parts[part] = reader(*(parts[need] for need in needs))
+    except ReleaseError as error:
+        return Check(name=name, passed=False, detail=str(error))
+    return Check(name=name, passed=True, detail="it is as the format says")
+
+
+def _run(name: str, check: Callable[..., _Finding], parts: dict[str, Any], needs: tuple[str, ...]) -> Check:
+    if absent := [need for need in needs if need not in parts]:
+        return Check(name=name, passed=False, detail=f"not checked: there is no readable {absent[0]}")
+    passed, detail = check(*(parts[need] for need in needs))
+    return Check(name=name, passed=passed, detail=detail)
+
+
+def _hashes(bundle: Bundle) -> _Finding:
+    if altered := bundle.altered:
+        return False, f"{', '.join(altered[:5])}: not what manifest.json says; altered or damaged"
+    return True, f"{len(bundle.hashes)} files have the SHA-256 and length that manifest.json states"
+
+
+def _reviewed(schema: Schema) -> _Finding:
+    if schema.review:
+        return False, f"{len(schema.review)} values still marked !REVIEW may come from private rows"
+    return True, "no value is marked !REVIEW"
+
+
+def _unit(schema: Schema, statement: Statement) -> _Finding:
+    unit, rows = unit_of(schema)
+    stated = statement.guarantee.unit, statement.guarantee.rows_per_unit
+    detail = f"the statement's unit is {shown(stated[0])} with at most {stated[1]} rows"
+    if stated != (unit, rows):
+        return False, f"{detail}, the schema's is {shown(unit)} with at most {rows}"
+    return True, f"{detail}, as the schema's is"
+
+
+def _noise(statement: Statement) -> _Finding:
+    calculus, gaussian = {"exact": ("gdp", RoundedGaussian), "opendp": ("zcdp", DiscreteGaussian)}[
+        statement.backend
+    ]
+    if statement.calculus != calculus:
+        return False, f"noise {statement.backend} is accounted in {calculus}, not in {statement.calculus}"
+    for entry in statement.entries:
+        if not isinstance(entry.act, (gaussian, ExponentialMechanism)):
+            return False, f"entry {entry.number} is a {type(entry.act).__name__}, not by {statement.backend}"
+    return True, f"every act is one of the {statement.backend} backend, priced in {calculus}"
+
+
+def _ledger(schema: Schema, statement: Statement) -> _Finding:
+    numbers = [entry.number for entry in statement.entries]
+    if not numbers or numbers != list(range(1, len(numbers) + 1)):
+        return False, "entries are not numbered 1, 2, 3, ...; one was removed, added or moved"
+    known = set(schema.learned)
+    for entry in statement.entries:
+        if not entry.columns or not known.issuperset(entry.columns) or entry.cells < 1:
+            return False, f"entry {entry.number} names no column, or one that is not learned, or no cell"
+    return True, f"{len(numbers)} entries, numbered without a gap, all about learned columns"
+
+
+def _sensitivities(statement: Statement, measurements: tuple[Measurement, ...]) -> _Finding:
+    rows, measured = statement.guarantee.rows_per_unit, {m.entry for m in measurements}
+    for entry in statement.entries:
+        if isinstance(entry.act, ExponentialMechanism):
+            stated, due = entry.act.sensitivity, rows
+        else:
+            stated = entry.act.sensitivity_squared
+            due = rows**2 * (1 if entry.number in measured else entry.cells)
+        if stated != due:
+            return False, f"entry {entry.number} is priced for a sensitivity of {stated}; {due} is due"
+    return True, f"every act is priced for at most {rows} rows a unit"
+
+
+def _spending(statement: Statement) -> _Finding:
+    spent, budget = statement.spent, statement.budget
+    detail = (
+        f"prices recomputed from {len(statement.entries)} acts come to {_short(spent)} of {_short(budget)}"
+    )
+    return spent <= budget, detail if spent <= budget else f"{detail}: overspent"
+
+
+def _budget(statement: Statement) -> _Finding:
+    epsilon, delta = statement.guarantee.epsilon, statement.guarantee.delta
+    budget = float(statement.budget)
+    budget = budget if Fraction(budget) >= statement.budget else math.nextafter(budget, math.inf)
+    found = (gdp_delta if statement.calculus == "gdp" else zcdp_delta)(budget, epsilon)
+    detail = f"a budget of {budget:.6g} has delta {found:.3g} at epsilon {epsilon:g}; {delta:.3g} is stated"
+    return found <= delta, detail
+
+
+def _paid(statement: Statement, measurements: tuple[Measurement, ...], schema: Schema) -> _Finding:
+    entries = {entry.number: entry for entry in statement.entries}
+    for i, measurement in enumerate(measurements):
+        entry = entries.get(measurement.entry)
+        if entry is None:
+            return False, f"measurement {i} names entry {measurement.entry}, which the ledger has not"
+        if problem := _unpaid(measurement, entry, schema.learned):
+            return False, f"measurement {i} does not match entry {entry.number} of the ledger: {problem}"
+    twice = [number for number, uses in Counter(m.entry for m in measurements).items() if uses > 1]
+    if twice:
+        return False, f"two measurements were paid by one entry, {twice[0]}"
+    return True, f"{len(measurements)} measurements have the noise, columns and size that were paid for"
+
+
+def _unpaid(measurement: Measurement, entry: Entry, names: tuple[str, ...]) -> str:
+    if isinstance(entry.act, ExponentialMechanism):
+        return "that act gives no numbers"
+    if entry.act.sigma != measurement.sigma:
+        return f"sigma {measurement.sigma!r} against {entry.act.sigma!r}"
+    if entry.columns != tuple(names[c] for c in measurement.query.columns):
+        return "other columns"
+    if entry.cells != measurement.values.size:
+        return f"{measurement.values.size} cells against {entry.cells}"
+    return ""
+
+
+def _model(model: TreeModel, domain: object) -> _Finding:
+    if model.domain != domain:
+        return False, "names, sizes or order of its columns are not those the schema gives"
+    return True, f"its {len(model.domain)} columns have the codes that the schema gives them"
+
+
+def _support(model: TreeModel, measurements: tuple[Measurement, ...]) -> _Finding:
+    alone = {m.query.columns[0] for m in measurements if len(m.query.columns) == 1}
+    for column, name in enumerate(model.domain.names):
+        if column not in alone:
+            return False, f"column {shown(name)} has a distribution, but no measurement of its own"
+    for edge in model.edges:
+        wanted = {(edge.first, edge.first_groups.tobytes()), (edge.second, edge.second_groups.tobytes())}
+        if not any(
+            wanted
+            <= {
+                (c, np.asarray(g, np.int64).tobytes())
+                for c, g in zip(m.query.columns, m.query.groups, strict=True)
+            }
+            for m in measurements
+            if {edge.first, edge.second} <= set(m.query.columns)
+        ):
+            names = model.domain.names
+            pair = f"{shown(names[edge.first])} and {shown(names[edge.second])}"
+            return False, f"the dependence of {pair} was not measured"
+    return True, f"each of its {len(model.nodes)} columns and {len(model.edges)} dependences was measured"
+
+
+def _layout(layout: Layout, schema: Schema) -> _Finding:
+    extra = [name for name, _ in layout.dtypes if name not in schema.columns]
+    if extra:
+        return False, f"it names {len(extra)} columns that the schema does not have"
+    return True, "it names columns of the schema only"
+
+
+def _provenance(schema: Schema, statement: Statement) -> _Finding:
+    stated, due = statement.provenance, provenance_of(schema)
+    if [(p.name, p.kind, p.treatment) for p in stated] != [(p.name, p.kind, p.treatment) for p in due]:
+        return (
+            False,
+            "the columns of the statement are not those of the schema, or are said to be treated otherwise",
+        )
+    if statement.version == __version__ and stated != due:
+        return False, "what the statement says is known of a column is not what the schema states"
+    return True, f"{len(due)} columns, each as the schema has it"
+
+
+def _assumptions(schema: Schema, statement: Statement) -> _Finding:
+    due = assumptions_of(statement.backend, schema)
+    if missing := [name for name in due if name not in statement.assumptions]:
+        return False, f"the statement does not own up to {', '.join(missing)}"
+    return True, f"all {len(due)} that this noise and this unit need are named"
+
+
+def _figures(bundle: Bundle, statement: Statement) -> _Finding:
+    written = parse(bundle.members["statement.json"], "statement.json")
+    if differing := _difference(written, statement.to_dict(), "statement"):
+        return False, f"{differing} is not what the acts give"
+    if bundle.version != statement.version:
+        return False, "manifest.json and statement.json name different versions of dpsynth"
+    return True, "prices, totals and the epsilon spent are what the acts give"
+
+
+def _text(bundle: Bundle, statement: Statement) -> _Finding:
+    text = bundle.members["STATEMENT.md"].decode("utf-8", "replace")
+    if statement.version == __version__:
+        same = text.encode() == text_of(statement).encode("utf-8", "backslashreplace")
+        return (
+            same,
+            "it is what statement.json says, word by word" if same else "it is not what statement.json says",
+        )
+    if promise_of(statement) in text:
+        return (
+            True,
+            f"it makes the same promise; the rest is worded by dpsynth {statement.version}, so not compared",
+        )
+    return False, "it makes another promise than statement.json"
+
+
+def _difference(written: object, computed: object, where: str) -> str:
+    """Return the place of the first difference, or nothing; numbers may differ in their last digits."""
+    if isinstance(written, dict) and isinstance(computed, dict) and written.keys() == computed.keys():
+        pairs = ((written[key], computed[key], f"{where}.{key}") for key in written)
+    elif isinstance(written, list) and isinstance(computed, list) and len(written) == len(computed):
+        pairs = ((a, b, f"{where}.{i}") for i, (a, b) in enumerate(zip(written, computed, strict=True), 1))
+    elif isinstance(written, (int, float)) and isinstance(computed, float):
+        return "" if math.isclose(written, computed, rel_tol=_TOLERANCE) else where
+    else:
+        return "" if type(written) is type(computed) and written == computed else where
+    return next((found for a, b, place in pairs if (found := _difference(a, b, place))), "")
+
+
+def _short(value: Fraction) -> str:
+    return f"{float(min(value, Fraction(2**1000))):.9g}"
+
+
+_CHECKS: tuple[tuple[str, Callable[..., _Finding], tuple[str, ...]], ...] = (
+    ("schema is reviewed", _reviewed, ("schema",)),
+    ("privacy unit", _unit, ("schema", "statement")),
+    ("noise", _noise, ("statement",)),
+    ("ledger", _ledger, ("schema", "statement")),
+    ("sensitivities", _sensitivities, ("statement", "measurements")),
+    ("spending", _spending, ("statement",)),
+    ("budget", _budget, ("statement",)),
+    ("measurements are paid for", _paid, ("statement", "measurements", "schema")),
+    ("model's columns", _model, ("model", "codes")),
+    ("model was measured", _support, ("model", "measurements")),
+    ("layout's columns", _layout, ("layout", "schema")),
+    ("columns accounted for", _provenance, ("schema", "statement")),
+    ("assumptions", _assumptions, ("schema", "statement")),
+    ("figures", _figures, ("bundle", "statement")),
+    ("STATEMENT.md", _text, ("bundle", "statement")),
+)

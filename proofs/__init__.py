@@ -1,0 +1,1 @@
+"""Why each act costs what the ledger says: pages pinned to the code they prove."""

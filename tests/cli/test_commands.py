@@ -1,0 +1,173 @@
+"""What every command does when all is well, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dpsynth
+from dpsynth.schema import Schema
+from tests.cli.conftest import GUARANTEE, Run
+
+FIT = ("fit", "table.csv", "--schema", "schema.yaml", *GUARANTEE, "--out", "new.dpsynth")
+WORKING = {
+    "schema draft": ("schema", "draft", "table.csv", "-o", "draft.yaml", "--privacy-unit", "row"),
+    "schema check": ("schema", "check", "schema.yaml", "table.csv"),
+    "plan": ("plan", "schema.yaml", *GUARANTEE),
+    "fit": FIT,
+    "verify": ("verify", "table.dpsynth"),
+    "sample": ("sample", "table.dpsynth", "-n", "20", "--out", "new.csv"),
+}
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_every_command_says_what_it_did(run: Run, name: str) -> None:
+    result = run(*WORKING[name])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip()
+    assert result.stderr == ""
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", WORKING)
+@pytest.mark.parametrize("before", [True, False])
+def test_quiet_is_silent(run: Run, name: str, before: bool) -> None:
+    result = run("-q", *WORKING[name]) if before else run(*WORKING[name], "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+@pytest.mark.parametrize("name", WORKING)
+@pytest.mark.parametrize("before", [True, False])
+def test_json_is_one_object_and_nothing_else(run: Run, name: str, before: bool) -> None:
+    arguments = ("--json", *WORKING[name]) if before else (*WORKING[name], "--json")
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert isinstance(json.loads(result.stdout), dict)
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_every_help_lists_the_exit_codes(run: Run, name: str) -> None:
+    result = run(*name.split(), "--help")
+    assert result.exit_code == 0
+    assert "4 a check failed" in " ".join(result.stdout.split())
+
+
+def test_without_a_command_the_help_is_shown_in_the_order_of_work(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 0
+    assert result.stdout.rstrip() == run("--help").stdout.rstrip()
+    places = [
+        result.stdout.index(f"│ {name} ") for name in ("schema", "plan", "fit", "verify", "sample", "demo")
+    ]
+    assert places == sorted(places)
+
+
+def test_version(run: Run) -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"dpsynth {dpsynth.__version__}\n")
+
+
+def test_a_draft_is_marked_and_for_its_owner_only(run: Run, folder: Path) -> None:
+    result = run(*WORKING["schema draft"], "--json")
+    said = json.loads(result.stdout)
+    assert said == {"schema": "draft.yaml", "private": True, "review": len(Schema.load("draft.yaml").review)}
+    assert stat.S_IMODE((folder / "draft.yaml").stat().st_mode) == 0o600
+
+
+def test_a_draft_never_guesses_the_unit(run: Run, folder: Path) -> None:
+    result = run("schema", "draft", "table.csv", "-o", "draft.yaml")
+    assert "never guessed" in result.stdout
+    assert run("schema", "check", "draft.yaml").exit_code == 2
+
+
+def test_a_draft_takes_a_unit_column(run: Run) -> None:
+    run("schema", "draft", "table.csv", "-o", "draft.yaml", "--unit-column", "age", "--max-rows", "3")
+    assert Schema.load("draft.yaml").max_rows == 3
+
+
+def test_check_lists_what_is_left_to_do(run: Run, folder: Path) -> None:
+    text = (folder / "schema.yaml").read_text()
+    (folder / "todo.yaml").write_text(text.replace("upper: 99", "upper: !REVIEW 99").replace("paid", "payed"))
+    result = run("schema", "check", "todo.yaml", "table.csv")
+    assert result.exit_code == 4
+    assert "columns.age.upper" in result.stdout
+    assert "payed (did you mean paid?)" in result.stdout
+    assert result.stdout.endswith("Not ready to fit.\n")
+    said = json.loads(run("schema", "check", "todo.yaml", "table.csv", "--json").stdout)
+    assert (said["passed"], said["review"], said["absent"], said["extra"]) == (
+        False,
+        ["columns.age.upper"],
+        ["payed"],
+        ["paid"],
+    )
+
+
+def test_check_wants_the_unit_column_in_the_table(run: Run, folder: Path) -> None:
+    text = (folder / "schema.yaml").read_text()
+    (folder / "unit.yaml").write_text(text.replace("unit: row", "unit: {column: person, max_rows: 2}"))
+    said = json.loads(run("schema", "check", "unit.yaml", "table.csv", "--json").stdout)
+    assert said["absent"] == ["person"]
+
+
+def test_check_shortens_long_lists(run: Run, folder: Path) -> None:
+    columns = "".join(f"  c{i}: {{kind: boolean, missing: !REVIEW false}}\n" for i in range(13))
+    (folder / "wide.yaml").write_text(f"dpsynth: 1\nprivacy_unit: row\ncolumns:\n{columns}")
+    assert "... and 3 more" in run("schema", "check", "wide.yaml").stdout
+
+
+def test_plan_is_the_same_for_people_and_machines(run: Run) -> None:
+    said = json.loads(run(*WORKING["plan"], "--json", "--mechanism", "independent").stdout)
+    assert (said["mechanism"], said["calculus"], len(said["stages"])) == ("independent", "gdp", 1)
+    assert "rho" in run(*WORKING["plan"], "--noise", "opendp").stdout
+
+
+def test_fit_states_what_was_spent(run: Run) -> None:
+    said = json.loads(run(*FIT, "--json").stdout)
+    assert said["guarantee"] == {"epsilon": 1.0, "delta": 1e-9, "unit": "row", "rows_per_unit": 1}
+    assert 0 < said["epsilon_spent"] <= 1.0000001
+    assert Path(said["release"]).is_file()
+
+
+def test_a_release_may_be_a_folder_and_be_replaced(run: Run, folder: Path) -> None:
+    arguments = (*FIT[:-1], "release-folder")
+    assert run(*arguments).exit_code == 0
+    assert (folder / "release-folder").is_dir()
+    assert run(*arguments).exit_code == 2
+    assert run(*arguments, "--force").exit_code == 0
+    assert run("verify", "release-folder").exit_code == 0
+
+
+def test_verify_prints_the_statement_when_asked(run: Run) -> None:
+    assert (
+        str(dpsynth.load("table.dpsynth").statement) in run("verify", "table.dpsynth", "--statement").stdout
+    )
+    assert (
+        "guarantee" in json.loads(run("verify", "table.dpsynth", "--statement", "--json").stdout)["statement"]
+    )
+
+
+def test_sampling_is_repeatable_by_its_seed(run: Run, folder: Path) -> None:
+    for name in ("one.csv", "two.csv"):
+        assert run("sample", "table.dpsynth", "-n", "50", "--seed", "3", "--out", name).exit_code == 0
+    assert (folder / "one.csv").read_bytes() == (folder / "two.csv").read_bytes()
+    said = json.loads(run("sample", "table.dpsynth", "-n", "50", "--out", "three.csv", "--json").stdout)
+    run("sample", "table.dpsynth", "-n", "50", "--seed", said["seed"], "--out", "four.csv")
+    assert (folder / "three.csv").read_bytes() == (folder / "four.csv").read_bytes()
+
+
+def test_csv_and_parquet_hold_the_same_rows(run: Run, folder: Path) -> None:
+    for ending in ("csv", "parquet"):
+        out = ("--out", f"out.{ending}")
+        assert run("sample", "table.dpsynth", "--seed", "3", "--method", "iid", *out).exit_code == 0
+    lines = (folder / "out.csv").read_text().splitlines()
+    table = pd.read_parquet(folder / "out.parquet")
+    assert lines[0] == "age,ward,paid"
+    assert len(lines) - 1 == len(table) > 500
+    assert any(",," in line for line in lines)
+    assert sum(",," in line for line in lines) == table["ward"].isna().sum()
+    assert not any("nan" in line.lower() or ".0" in line for line in lines)
