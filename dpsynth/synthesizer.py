@@ -146,7 +146,8 @@ class Synthesizer:
         mechanism: str | Mechanism = "mst",
         noise: Backend = "exact",
     ) -> None:
-        if not isinstance(mechanism, Mechanism) and mechanism not in MECHANISMS:
+        named = isinstance(mechanism, str) and mechanism in MECHANISMS
+        if not named and not isinstance(mechanism, Mechanism):
             near = difflib.get_close_matches(str(mechanism), MECHANISMS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(f"mechanism={mechanism!r} is none of {', '.join(MECHANISMS)}{hint}")

@@ -60,7 +60,6 @@ def _picture(done: Demo) -> Group:
     return Group(
         Text(f"General Social Survey 1994-2006: {done.rows:,} respondents, {columns} columns (public data)"),
         Text(f"{done.release.statement.guarantee}"),
-        Text(""),
         table,
         Text("Distance: total variation, from 0 (equal) to 1 (disjoint); lower is better."),
         Text("Two releases were made here, to compare. Of a private table both budgets would"),

@@ -27,9 +27,7 @@ def fit(
     ],
     schema: Annotated[
         Path,
-        typer.Option(
-            "--schema", metavar="FILE", help="The schema, without review marks.", show_default=False
-        ),
+        typer.Option("--schema", metavar="FILE", help="The schema file, reviewed.", show_default=False),
     ],
     epsilon: Epsilon,
     delta: Delta,
@@ -55,7 +53,7 @@ def fit(
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     synth = configure(schema, epsilon, delta, mechanism, noise)
-    synth.schema.require_reviewed()
+    _require_reviewed(synth.schema)
     synth.plan()
     require_file(data, "table")
     require_room(out, force=force, keep=(data, schema))
@@ -87,6 +85,22 @@ def fit(
         f"Next: dpsynth verify {out}\n"
         f"      dpsynth sample {out} --out synthetic.csv",
     )
+
+
+def _require_reviewed(schema: Schema) -> None:
+    """Refuse a schema that still awaits review, in one line; ``schema check`` lists every mark.
+
+    Raises:
+        SchemaError: points at the first mark.
+    """
+    if schema.review:
+        from dpsynth.schema.document import split  # noqa: PLC0415  -- lazy: `--help` needs no schema
+
+        raise schema.problem(
+            f"{len(schema.review)} values are still marked !REVIEW; this is the first, and "
+            "dpsynth schema check lists them",
+            *split(schema.review[0]),
+        )
 
 
 def _require_release(out: Path) -> None:

@@ -7,6 +7,7 @@ of any other the type alone, unless ``DPSYNTH_TRACEBACK=1`` is set.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -158,5 +159,6 @@ def root(
 def main() -> None:
     """Run the command line; the console script."""
     if os.environ.get(_TRACEBACK) != "1":
-        warnings.simplefilter("ignore")  # another library's warning can quote a value
+        warnings.simplefilter("ignore")  # another library's warning can quote a value,
+        logging.disable()  # and so can its log
     app()

@@ -59,13 +59,15 @@ def check(
 
 def _findings(schema: Schema, names: tuple[str, ...] | None) -> dict[str, Any]:
     """Return what is left to do, as plain JSON values."""
+    from dpsynth.schema.document import split  # noqa: PLC0415  -- lazy: `--help` needs no schema
+
     needed = list(schema.columns)
     if not isinstance(schema.privacy_unit, str) and schema.privacy_unit.column not in needed:
         needed.append(schema.privacy_unit.column)
     absent = [] if names is None else [n for n in needed if n not in names]
     return {
         "passed": not schema.review and not absent,
-        "review": list(schema.review),
+        "review": [{"key": mark, "line": schema.problem("", *split(mark)).line} for mark in schema.review],
         "absent": absent,
         "extra": [] if names is None else [n for n in names if n not in needed],
         "nearest": {n: near[0] for n in absent if (near := difflib.get_close_matches(n, names or (), 1))},
@@ -82,7 +84,8 @@ def _text(content: dict[str, Any], schema: Schema) -> str:
         f"  learned   {len(sizes)} ({span} codes each)",
         f"  protects  {who}",
     ]
-    lines += _listed("FAIL", "await review, as marked !REVIEW", content["review"])
+    marks = [f"{mark['key']} (line {mark['line']})" for mark in content["review"]]
+    lines += _listed("FAIL", "await review, as marked !REVIEW", marks)
     if content["data"] is not None:
         absent = [
             f"{n} (did you mean {content['nearest'][n]}?)" if n in content["nearest"] else n

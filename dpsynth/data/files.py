@@ -75,6 +75,8 @@ class CsvFile:
         from pyarrow import csv as arrow_csv  # noqa: PLC0415  -- lazy, as above
 
         content = self._content().slice(self._start)
+        if content.size <= _HEADER_BYTES and bytes(content[-1:]) not in {b"\n", b"\r"}:
+            content = pa.py_buffer(bytes(content) + b"\n")  # a header alone must end its line
         keys = [f"f{self.names.index(name)}" for name in names]
         # One block: with several, a stray quote that runs past a block's end would be an error.
         try:

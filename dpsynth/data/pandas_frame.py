@@ -1,15 +1,15 @@
 """Decoded columns to pandas frames.
 
 The dtype of a decoded column is a function of the schema and of the declared dtype alone. pandas picks
-some dtypes by looking at values: a null turns int64 into float64 and bool into object, one garbled value
-turns a column of numbers into object or str. For columns of whole numbers, decimals and truths those
+some dtypes by looking at values: a null turns int64 into float64 and bool into object, one huge value
+turns int64 into uint64 or object, one garbled value turns a column of numbers into object or str. For columns of whole numbers, decimals and truths those
 dtypes are therefore one family, and the schema decides within it:
 
 =========  =====================  ==================================================================
 form       ``missing: false``     ``missing: true``
 =========  =====================  ==================================================================
 whole      int64, or the          float64 (Int64 where the bounds exceed 2**53)
-           declared int dtype
+           declared narrow int
 real       float64 or float32     float64 or float32
 truth      bool                   object (0/1 numbers, when the declared dtype is of numbers)
 =========  =====================  ==================================================================
@@ -34,6 +34,7 @@ from dpsynth.data.plain import EXACT_FLOAT, EXACT_FLOAT32, Plain
 
 __all__ = ["pandas_frame"]
 
+_INFERRED_INTS = frozenset({"int64", "uint64"})  # by pandas itself: uint64 when a value is 2**63 or more
 _NUMPY_INTS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _MASKED_INTS = frozenset(f"{sign}{bits}" for sign in ("Int", "UInt") for bits in (8, 16, 32, 64))
 _FLOATS = frozenset({"float16", "float32", "float64"})
@@ -87,7 +88,7 @@ def _keys(column: Keys, dtype: str) -> Any:
         if numbers is not None:
             return pd.arrays.IntegerArray(numbers, np.zeros(numbers.size, dtype=bool))
     elif dtype in _NUMPY_INTS | _FLOATS:
-        numbers = column.wholes(dtype) if dtype in _NUMPY_INTS else None
+        numbers = column.wholes(dtype) if dtype in _NUMPY_INTS - _INFERRED_INTS else None
         numbers = column.wholes("int64") if numbers is None else numbers
         if numbers is not None:
             return numbers
@@ -115,7 +116,8 @@ def _wholes(column: Plain, dtype: str) -> Any:
     if dtype in {"Float32", "Float64"} and exact:
         return pd.arrays.FloatingArray(values.astype(np.float64), column.null)
     if not column.missing and dtype not in {"Float32", "Float64"}:
-        return values.astype(dtype if dtype in _NUMPY_INTS and column.fits(dtype) else "int64")
+        chosen = dtype in _NUMPY_INTS - _INFERRED_INTS and column.fits(dtype)
+        return values.astype(dtype if chosen else "int64")
     if dtype in {"Float32", "Float64"} or not exact:
         return pd.arrays.IntegerArray(values, column.null)
     return column.floats()

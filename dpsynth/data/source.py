@@ -172,15 +172,20 @@ def _polars_source(frame: Any) -> Source:
     layout = _layout("polars", list(schema), [_polars_name(dtype) for dtype in schema.values()])
 
     def load(names: tuple[str, ...]) -> Column:
-        from polars.exceptions import PolarsError  # noqa: PLC0415  -- lazy: only for polars frames
-
-        try:
-            table = frame.lazy().select(list(names)).collect()
-        except PolarsError:
-            raise DataError("the LazyFrame's query failed; collect() it yourself to see why") from None
+        table = _collected(frame, names) if nw.dependencies.is_polars_lazyframe(frame) else frame
         return lambda name: _polars_cells(table.get_column(name))
 
     return Source(layout, load)
+
+
+def _collected(frame: Any, names: tuple[str, ...]) -> Any:
+    import polars.selectors as cs  # noqa: PLC0415  -- lazy: only for polars frames
+    from polars.exceptions import PolarsError  # noqa: PLC0415  -- lazy, as above
+
+    try:  # a selector takes names as they are; "*" and "^...$" would be patterns
+        return frame.select(cs.by_name(*names)).collect()
+    except PolarsError:
+        raise DataError("the LazyFrame's query failed; collect() it yourself to see why") from None
 
 
 def _polars_name(dtype: Any) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dpsynth.demo.demo import Demo, Outcome, run
+from dpsynth.demo.demo import SCHEMA, Demo, Outcome, run
 
-__all__ = ["Demo", "Outcome", "run"]
+__all__ = ["SCHEMA", "Demo", "Outcome", "run"]

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from dpsynth.release.release import Release
 
-__all__ = ["Demo", "Outcome", "run"]
+__all__ = ["SCHEMA", "Demo", "Outcome", "run"]
 
 EPSILON, DELTA = 1.0, 1e-9
 MECHANISM, BASELINE = "mst", "independent"
 _SEED = 7  # of the rows drawn from a release; the noise has no seed
-_SCHEMA = Path(__file__).with_name("happiness.yaml")
+SCHEMA = Path(__file__).with_name("happiness.yaml")
+"""What is publicly known of the survey's table."""
 _TITLE = "Made by `dpsynth demo`."
 _FILES = {
     "schema.yaml": "what was publicly known of the table",
@@ -107,13 +108,13 @@ def run(folder: Path, *, progress: Callable[[str, float], None] | None = None) -
     """
     report = progress or (lambda _stage, _fraction: None)
     report("reading the survey", 0.0)
-    schema = Schema.load(_SCHEMA)
+    schema = Schema.load(SCHEMA)
     table = _survey()[list(schema.columns)]
     _prepare(folder)
     release, synthetic, outcome = _walk(schema, table, MECHANISM, report)
     _, _, baseline = _walk(schema, table, BASELINE, report)
     report("writing files", 0.0)
-    (folder / "schema.yaml").write_text(_SCHEMA.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "schema.yaml").write_text(SCHEMA.read_text(encoding="utf-8"), encoding="utf-8")
     release.save(folder / "happiness.dpsynth")
     write_table(synthetic, folder / "happiness.csv", schema)
     (folder / "README.txt").write_text(_readme(release), encoding="utf-8")
@@ -181,7 +182,7 @@ def _readme(release: Release) -> str:
         [
             _TITLE,
             "",
-            "A synthetic copy of the General Social Survey's table `happiness` (public; 1994-2006),",
+            "A synthetic version of the General Social Survey's table `happiness` (public; 1994-2006),",
             f"made under {release.statement.guarantee}.",
             "",
             *lines,

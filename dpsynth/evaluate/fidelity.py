@@ -98,6 +98,6 @@ def _keys(columns: Sequence[Codes], sizes: Sequence[int]) -> npt.NDArray[np.int6
     for column, size in zip(columns[1:], sizes[1:], strict=True):
         if span * size >= 2**62:
             raise ValueError("a marginal of more than 2**62 cells cannot be compared")
-        key = key * size + column
+        key = key * size + column.astype(np.int64)
         span *= size
     return key

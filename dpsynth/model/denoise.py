@@ -100,8 +100,28 @@ def denoise_pair(values: Floats, sigma: float, rows: Floats, columns: Floats) ->
     guide = np.maximum(product + _shrink_singular_values(residual, sigma), 0.02 * product)
     guide = rake(guide, rows, columns, sweeps=5)
     guided = _shrink((product + residual).ravel(), sigma, guide.ravel())
-    mean = np.maximum((plain + guided) / 2, 0.0).reshape(values.shape)
+    mean = _project_to_margins(((plain + guided) / 2).reshape(values.shape), rows, columns)
     return rake(mean, rows, columns)
+
+
+def _project_to_margins(table: Floats, rows: Floats, columns: Floats, *, steps: int = 100) -> Floats:
+    """Return nearly the non-negative table with these margins that is nearest in L2, by Dykstra's method.
+
+    Clipping and rescaling instead would leave noise in cells that should be empty and take it from full ones.
+
+    Reference: Boyle, Dykstra 1986, "A method for finding projections onto the intersection of convex sets".
+    """
+    height, width = table.shape
+    current, carried = table, np.zeros_like(table)
+    for _ in range(steps):
+        short_rows, short_columns = rows - current.sum(axis=1), columns - current.sum(axis=0)
+        current = current + short_rows[:, None] / width + short_columns / height
+        current = current - short_rows.sum() / (height * width) + carried
+        carried = np.minimum(current, 0.0)
+        current = current - carried
+        if np.abs(rows - current.sum(axis=1)).sum() <= 1e-4 * rows.sum():
+            break
+    return current
 
 
 def rake(table: Floats, rows: Floats, columns: Floats, *, sweeps: int = 40) -> Floats:

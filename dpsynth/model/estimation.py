@@ -20,7 +20,7 @@ from dpsynth.model.groups import group_sums
 from dpsynth.model.tree import Edge, TreeModel
 from dpsynth.privacy.curator import Measurement
 
-__all__ = ["fit_tree", "one_way_estimates"]
+__all__ = ["estimate_marginals", "fit_tree", "one_way_estimates"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,16 +41,15 @@ def one_way_estimates(domain: Domain, one_ways: Sequence[Measurement]) -> tuple[
     return total, counts
 
 
-def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]) -> TreeModel:
-    """Fit a forest to noisy marginals.
+def estimate_marginals(
+    domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]
+) -> tuple[float, tuple[Floats, ...], tuple[Edge, ...]]:
+    """Return the unbiased number of rows, a distribution of each column, and a consistent table of each pair.
 
     Args:
         domain: The columns.
         one_ways: One or more measurements of each column, at full resolution.
-        pairs: Measurements of two columns each, without a cycle; a column's groupings are nested.
-
-    Returns:
-        A model whose one-way and pair marginals are the estimates.
+        pairs: Measurements of two columns each; a column's groupings are nested.
     """
     fine = _observe_columns(domain, one_ways)
     estimate = total_estimate(fine)
@@ -66,7 +65,21 @@ def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Me
         for i, axis in enumerate(domain)
     ]
     nodes = tuple(c / c.sum() for c in counts)
-    edges = tuple(_edge(pair, nodes, total) for pair in pairs)
+    return estimate, nodes, tuple(_edge(pair, nodes, total) for pair in pairs)
+
+
+def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]) -> TreeModel:
+    """Fit a forest to noisy marginals.
+
+    Args:
+        domain: The columns.
+        one_ways: One or more measurements of each column, at full resolution.
+        pairs: Measurements of two columns each, without a cycle; a column's groupings are nested.
+
+    Returns:
+        A model whose one-way and pair marginals are the estimates.
+    """
+    estimate, nodes, edges = estimate_marginals(domain, one_ways, pairs)
     return TreeModel(domain, max(estimate, 0.0), nodes, edges)
 
 

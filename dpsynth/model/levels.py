@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dpsynth.domain import Axis
 from dpsynth.model.groups import group_sums
+from dpsynth.privacy.marginal import frozen_groups
 
 __all__ = ["Level", "nested_levels"]
 
@@ -55,7 +56,7 @@ def nested_levels(axis: Axis, masses: Floats) -> tuple[Level, ...]:
     Returns:
         At least one level; the first keeps every code apart unless there are more than 256.
     """
-    identity = Level(np.arange(axis.size), axis.size, axis.ordered)
+    identity = Level(frozen_groups(np.arange(axis.size)), axis.size, axis.ordered)
     levels = [identity]
     for target in (_FINEST, *_TARGETS):
         current = levels[-1]
@@ -74,7 +75,7 @@ def _coarsen(level: Level, masses: Floats, target: int) -> Level:
     line_groups = _cut_line(line, target)
     ordered = int(line_groups.max()) + 1 if line.size else 0
     merged = np.concatenate([line_groups, ordered + _merge_tail(extra, target)])
-    return Level(merged[level.groups], int(merged.max()) + 1, ordered)
+    return Level(frozen_groups(merged[level.groups]), int(merged.max()) + 1, ordered)
 
 
 def _cut_line(shares: Floats, target: int) -> Groups:

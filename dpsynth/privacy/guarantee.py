@@ -187,21 +187,13 @@ def _zcdp_delta(rho: float | Fraction, epsilon: float) -> float:
         return 1.0
     slope, epsilon = float(rho), min(epsilon, _LARGEST_BUDGET)
 
-    def log_delta(t: float) -> float:  # t = log(alpha - 1)
-        a1 = math.exp(t)
-        return a1 * ((1 + a1) * slope - epsilon) + a1 * t - (1 + a1) * math.log1p(a1)
+    def rising(t: float) -> bool:
+        """Whether log delta rises at ``t = log(alpha - 1)``: its derivative in alpha is increasing."""
+        return (1 + 2 * math.exp(t)) * slope - epsilon - math.log1p(math.exp(-t)) > 0
 
-    # log_delta is smooth with one minimum; golden-section search.
-    low, high = -40.0, 60.0
-    ratio = (math.sqrt(5) - 1) / 2
-    while high - low > 1e-12 * (1 + abs(low)):
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        if log_delta(left) <= log_delta(right):
-            high = right
-        else:
-            low = left
+    best = _bisect(rising, 60.0, -40.0)
     with precise(_BITS) as mp:
-        a1 = mp.mpf(math.exp((low + high) / 2))
+        a1 = mp.mpf(math.exp(best))
         exponent = a1 * ((1 + a1) * real(mp, rho) - mp.mpf(epsilon))
         return _up(mp.exp(exponent + a1 * mp.log(a1) - (1 + a1) * mp.log(1 + a1)) + _MARGIN)
 

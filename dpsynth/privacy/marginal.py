@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGEST_TABLE", "Integers", "Marginal", "public_table"]
+__all__ = ["LARGEST_TABLE", "Integers", "Marginal", "frozen_groups", "public_table"]
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -46,7 +46,7 @@ class Marginal:
         if len(self.groups) != len(columns):
             raise ValueError("a marginal needs one grouping a column")
         object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "groups", tuple(_frozen(g) for g in self.groups))
+        object.__setattr__(self, "groups", tuple(frozen_groups(g) for g in self.groups))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,7 +75,7 @@ def public_table(query: Marginal, reference: object) -> Integers:
     return table.astype(np.int64)
 
 
-def _frozen(groups: npt.ArrayLike) -> Integers:
+def frozen_groups(groups: npt.ArrayLike) -> Integers:
     """Return a grouping as an int64 vector whose memory is a ``bytes`` object: it cannot be made writable."""
     array = np.asarray(groups)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":

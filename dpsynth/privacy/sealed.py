@@ -73,7 +73,7 @@ class CodedTable:
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise SealedError("a CodedTable is sealed: ask the Curator for a noisy answer instead")
 
-    __array__ = __iter__ = __len__ = __getitem__ = __copy__ = __bool__ = __getstate__ = _refuse
+    __array__ = __iter__ = __contains__ = __len__ = __getitem__ = __copy__ = __bool__ = __getstate__ = _refuse
 
     def __deepcopy__(self, memo: object) -> NoReturn:
         self._refuse()

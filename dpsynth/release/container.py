@@ -127,6 +127,8 @@ def _read_archive(path: Path) -> dict[str, bytes]:
         try:
             with zipfile.ZipFile(file) as archive:
                 return _unpack(archive, size)
+        except ReleaseError:  # a ValueError, as are some errors of zipfile
+            raise
         except _ZIP_ERRORS:
             raise ReleaseError(f"the zip file is damaged; {_NEXT}") from None
 
@@ -223,7 +225,7 @@ def _read_directory(path: Path) -> dict[str, bytes]:
 
 
 def _list_directory(path: Path) -> Iterator[str]:
-    """Give the names of a directory's files, as they are in a manifest; refuse all that is not a release's."""
+    """Give the names of a directory's files, as a manifest has them; refuse what is not a release's."""
     found = 0
     folders = [""]
     for folder in folders:

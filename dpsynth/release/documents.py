@@ -110,8 +110,9 @@ def shown(text: str, width: int = 60) -> str:
         >>> shown("a\nb")
         '"a\\nb"'
     """
-    cut = text if len(text) <= width else text[: width - 3] + "..."
-    return json.dumps(cut, ensure_ascii=not cut.isprintable())
+    start = text[:width]
+    quoted = json.dumps(start, ensure_ascii=not start.isprintable())
+    return quoted if len(quoted) <= width and len(start) == len(text) else f'{quoted[: width - 4]}..."'
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ totals are recomputed when it is read, and the figures beside them are for peopl
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -250,6 +251,7 @@ _ENTRY: dict[str, type | tuple[type, ...]] = {
 _COLUMN: dict[str, type | tuple[type, ...]] = {"name": str, "kind": str, "known": str, "treatment": str}
 
 
+@functools.lru_cache(maxsize=1024)
 def epsilon_of(budget: Fraction, calculus: Calculus, delta: float) -> float:
     """Return the epsilon of what was spent at ``delta``, rounded up; infinite if there is none below 1e9."""
     value = _decimal(budget)

@@ -35,7 +35,7 @@ ASSUMPTIONS = {
 def promise_of(statement: Statement) -> str:
     """Return the promise as one line; it stands in every text."""
     guarantee = statement.guarantee
-    whom = "one row" if _is_row(statement) else f"the rows of one {shown(guarantee.unit, 30)}"
+    whom = "one row" if _is_row(statement) else f"the rows of one {shown(guarantee.unit, 24)}"
     epsilon, delta = _plain(guarantee.epsilon), _plain(guarantee.delta)
     return f"({epsilon}, {delta})-differential privacy for adding or removing {whom}"
 
@@ -58,7 +58,9 @@ def text_of(statement: Statement) -> str:
 
 def _promise(statement: Statement) -> list[str]:
     guarantee = statement.guarantee
-    factor = f"{_up(math.exp(guarantee.epsilon), 3)} " if guarantee.epsilon <= 15 else ""
+    factor = "e^epsilon"
+    if guarantee.epsilon <= 15:
+        factor = f"{_up(math.exp(guarantee.epsilon), 3)} (e^epsilon)"
     whose = "that row" if _is_row(statement) else "those rows"
     return [
         "## What is promised",
@@ -71,8 +73,8 @@ def _promise(statement: Statement) -> list[str]:
         f"    {promise_of(statement)}.",
         "",
         *_wrapped(
-            f"Put plainly: whatever anyone concludes from this release, the chance of it is at most {factor}"
-            f"(e^epsilon) times what it would be without {whose}, plus {_plain(guarantee.delta)} (delta), "
+            f"Put plainly: whatever anyone concludes from this release, the chance of it is at most {factor} "
+            f"times what it would be without {whose}, plus {_plain(guarantee.delta)} (delta), "
             f"whatever else they know. {_protected(statement)}"
         ),
         "",
@@ -84,7 +86,7 @@ def _protected(statement: Statement) -> str:
     if _is_row(statement):
         return "Someone with k rows is protected less: at k times epsilon, and at a larger delta."
     return (
-        f"Whoever a value of {shown(guarantee.unit, 30)} stands for is protected with all their rows: at "
+        f"Whoever a value of {shown(guarantee.unit, 24)} stands for is protected with all their rows: at "
         f"most {guarantee.rows_per_unit:,} of them were counted, the others dropped at random beforehand."
     )
 
@@ -160,8 +162,8 @@ def _columns(statement: Statement) -> list[str]:
         "## What is known of columns and rows",
         "",
         *_wrapped(
-            f"{text}. Names, kinds, categories and bounds come from the schema, not from the rows. The number "
-            "of rows is estimated from the noisy measurements; the exact number is not in this release."
+            f"{text}. Names, kinds, categories and bounds come from the schema, not from the rows. The "
+            "number of rows is estimated from the noisy measurements; the exact one is not in this release."
         ),
         "",
     ]
@@ -200,7 +202,7 @@ def _is_row(statement: Statement) -> bool:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH)
+    return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
 
 
 def _item(text: str) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import dpsynth
+from dpsynth.mechanisms import MECHANISMS
 from dpsynth.schema import Schema
 from tests.cli.conftest import GUARANTEE, Run
 
@@ -57,6 +58,12 @@ def test_every_help_lists_the_exit_codes(run: Run, name: str) -> None:
     assert "4 a check failed" in " ".join(result.stdout.split())
 
 
+def test_the_help_names_every_mechanism(run: Run) -> None:
+    for command in ("plan", "fit"):
+        said = run(command, "--help").stdout
+        assert [name for name in MECHANISMS if name not in said] == []
+
+
 def test_without_a_command_the_help_is_shown_in_the_order_of_work(run: Run) -> None:
     result = run()
     assert result.exit_code == 0
@@ -95,13 +102,13 @@ def test_check_lists_what_is_left_to_do(run: Run, folder: Path) -> None:
     (folder / "todo.yaml").write_text(text.replace("upper: 99", "upper: !REVIEW 99").replace("paid", "payed"))
     result = run("schema", "check", "todo.yaml", "table.csv")
     assert result.exit_code == 4
-    assert "columns.age.upper" in result.stdout
+    assert "columns.age.upper (line 5)" in result.stdout
     assert "payed (did you mean paid?)" in result.stdout
     assert result.stdout.endswith("Not ready to fit.\n")
     said = json.loads(run("schema", "check", "todo.yaml", "table.csv", "--json").stdout)
     assert (said["passed"], said["review"], said["absent"], said["extra"]) == (
         False,
-        ["columns.age.upper"],
+        [{"key": "columns.age.upper", "line": 5}],
         ["payed"],
         ["paid"],
     )

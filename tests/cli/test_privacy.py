@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from pathlib import Path
 
@@ -85,20 +86,24 @@ def test_a_traceback_is_shown_on_request_without_locals(
     assert CANARY not in result.output
 
 
-def test_the_console_script_silences_other_libraries_warnings(
+def test_the_console_script_silences_other_libraries(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from dpsynth.cli import main
 
     def fit(*_arguments: object, **_options: object) -> None:
         warnings.warn(CANARY, UserWarning, stacklevel=1)
+        logging.getLogger("elsewhere").error(CANARY)
         raise KeyError(CANARY)
 
     monkeypatch.setattr(Synthesizer, "fit", fit)
     monkeypatch.setattr("sys.argv", ["dpsynth", "fit", "table.csv", *FIT[2:]])
     monkeypatch.delenv("DPSYNTH_TRACEBACK", raising=False)
-    with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-        main()
+    try:
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        logging.disable(logging.NOTSET)
     assert ended.value.code == 1
     shown = capfd.readouterr()
     assert CANARY not in shown.out + shown.err

@@ -21,16 +21,58 @@ from tests.strategies.schemas import schemas
 
 PANDAS = [
     *("file", "int8", "int64", "uint16", "float32", "float64", "bool", "object", "str", "string", "category"),
-    *("Int8", "Int64", "UInt32", "Float32", "Float64", "boolean", "datetime64[s]", "datetime64[ns]", "datetime64[us, UTC]"),
-    *("int32[pyarrow]", "double[pyarrow]", "string[pyarrow]", "timestamp[ms][pyarrow]", "bool[pyarrow]", "period[D]"),
+    *(
+        "Int8",
+        "Int64",
+        "UInt32",
+        "Float32",
+        "Float64",
+        "boolean",
+        "datetime64[s]",
+        "datetime64[ns]",
+        "datetime64[us, UTC]",
+    ),
+    *(
+        "int32[pyarrow]",
+        "double[pyarrow]",
+        "string[pyarrow]",
+        "timestamp[ms][pyarrow]",
+        "bool[pyarrow]",
+        "period[D]",
+    ),
     "dictionary<values=string, indices=int32, ordered=0>[pyarrow]",
 ]
 POLARS = [
-    *("Int8", "Int64", "UInt16", "Float32", "Float64", "Boolean", "String", "Categorical", "Enum", "Date", "Decimal", "Null"),
+    *(
+        "Int8",
+        "Int64",
+        "UInt16",
+        "Float32",
+        "Float64",
+        "Boolean",
+        "String",
+        "Categorical",
+        "Enum",
+        "Date",
+        "Decimal",
+        "Null",
+    ),
     *("Datetime[us]", "Datetime[ns]", "Datetime[ms, UTC]", "List"),
 ]
 ARROW = [
-    *("int8", "int64", "uint32", "float", "double", "bool", "string", "large_string", "date32[day]", "date64[ms]", "null"),
+    *(
+        "int8",
+        "int64",
+        "uint32",
+        "float",
+        "double",
+        "bool",
+        "string",
+        "large_string",
+        "date32[day]",
+        "date64[ms]",
+        "null",
+    ),
     *("timestamp[s]", "timestamp[ns]", "timestamp[us, tz=UTC]", "decimal128(10, 2)", "list<item: int64>"),
     "dictionary<values=string, indices=int32, ordered=0>",
 ]
@@ -80,7 +122,10 @@ def test_decoded_dtypes_and_order_follow_from_schema_and_layout_alone(frame, dat
     dtypes = st.sampled_from(DTYPES[frame])
     layout = Layout(frame, tuple((name, data.draw(dtypes)) for name in schema.columns))
     looks = []
-    for codes in ([np.zeros(0, np.uint32)] * len(codec.domain), *(data.draw(codes_of(codec)) for _ in range(2))):
+    for codes in (
+        [np.zeros(0, np.uint32)] * len(codec.domain),
+        *(data.draw(codes_of(codec)) for _ in range(2)),
+    ):
         table = codec.decode(codes, layout, np.random.default_rng(0))
         looks.append(open_source(table).layout)
         assert open_source(table).names == tuple(schema.columns)
@@ -116,8 +161,12 @@ def test_decoding_lands_in_the_cell_of_the_original(data):
 
 TEXTS = st.one_of(
     st.none(),
-    st.sampled_from(["1", " 1", "1.0", "0.5", "2.675", "1e3", "NA", "?", "nan", "a", "Yes", "inf", "2020-01-01", "TRUE"]),
-    st.sampled_from(["2020-03-01 10:00:00+02:00", "x,y", 'say "x"', "two\nlines", "é", "12345678901234567890", "007"]),
+    st.sampled_from(
+        ["1", " 1", "1.0", "0.5", "2.675", "1e3", "NA", "?", "nan", "a", "Yes", "inf", "2020-01-01", "TRUE"]
+    ),
+    st.sampled_from(
+        ["2020-03-01 10:00:00+02:00", "x,y", 'say "x"', "two\nlines", "é", "12345678901234567890", "007"]
+    ),
     st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=6),
 )
 
@@ -125,7 +174,9 @@ TEXTS = st.one_of(
 @pytest.mark.parametrize("kind", [kind for kind in MAKERS if kind != "arrow"])
 @given(data=st.data())
 def test_every_source_gives_the_codes_of_the_arrow_table(kind, data, tmp_path_factory):
-    schema = data.draw(schemas(unit_columns=False).filter(lambda s: len(s.columns) > 1 and not _declares_blank(s)))
+    schema = data.draw(
+        schemas(unit_columns=False).filter(lambda s: len(s.columns) > 1 and not _declares_blank(s))
+    )
     n = data.draw(st.integers(0, 6))
     texts = {name: data.draw(st.lists(TEXTS, min_size=n, max_size=n)) for name in schema.columns}
     folder = tmp_path_factory.mktemp("table")
@@ -136,7 +187,11 @@ def test_every_source_gives_the_codes_of_the_arrow_table(kind, data, tmp_path_fa
 
 def _declares_blank(schema):
     """In a CSV file a null and an empty text look the same, so a declared blank text takes both."""
-    labels = [label for spec in schema.columns.values() for label in [*(getattr(spec, "values", None) or ()), getattr(spec, "other_label", None)]]
+    labels = [
+        label
+        for spec in schema.columns.values()
+        for label in [*(getattr(spec, "values", None) or ()), getattr(spec, "other_label", None)]
+    ]
     return any(isinstance(label, str) and not label.strip() for label in labels)
 
 
@@ -182,7 +237,9 @@ def test_lattice_bins_partition_the_points(length, bins, data):
     spikes = data.draw(st.lists(st.integers(0, length - 1), max_size=4, unique=True))
     edges = None
     if length > 1:
-        edges = data.draw(st.none() | st.lists(st.integers(1, length - 1), min_size=1, max_size=4, unique=True).map(sorted))
+        edges = data.draw(
+            st.none() | st.lists(st.integers(1, length - 1), min_size=1, max_size=4, unique=True).map(sorted)
+        )
     lattice = Lattice.cut(length, bins=bins, edges=edges, spikes=spikes)
     codes = np.arange(lattice.size)
     points = lattice.draw(codes, np.random.default_rng(0))
@@ -210,7 +267,12 @@ def test_draws_inside_a_bin_are_uniform():
 
 
 def test_a_moment_that_the_zone_skips_moves_forward():
-    spec = {"kind": "datetime", "missing": False, "lower": "2021-03-28T02:30:00", "upper": "2021-03-28T02:30:00"}
+    spec = {
+        "kind": "datetime",
+        "missing": False,
+        "lower": "2021-03-28T02:30:00",
+        "upper": "2021-03-28T02:30:00",
+    }
     schema = Schema.from_dict({"privacy_unit": "row", "columns": {"t": {**spec, "timezone": "Europe/Paris"}}})
     codec = Codec(schema)
     layout = Layout("pandas", (("t", "datetime64[us, Europe/Paris]"),))
@@ -223,7 +285,15 @@ def test_calendar_ends_survive_every_unit(frame):
     spec = {"kind": "date", "missing": True, "lower": dt.date.min, "upper": dt.date.max, "bins": 50}
     codec = Codec(Schema.from_dict({"privacy_unit": "row", "columns": {"t": spec}}))
     codes = [np.array([0, codec.domain.sizes[0] - 2, codec.domain.sizes[0] - 1], dtype=np.uint8)]
-    for dtype in ("datetime64[ns]", "datetime64[ns, UTC]", "Datetime[ns]", "timestamp[ns]", "object", "str", "Date"):
+    for dtype in (
+        "datetime64[ns]",
+        "datetime64[ns, UTC]",
+        "Datetime[ns]",
+        "timestamp[ns]",
+        "object",
+        "str",
+        "Date",
+    ):
         layout = Layout(frame, (("t", dtype),))
         again = encode(codec, codec.decode(codes, layout, np.random.default_rng(0)))
         assert again[0].tolist() == codes[0].tolist(), dtype

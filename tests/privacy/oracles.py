@@ -74,7 +74,7 @@ def tail_of(z: object) -> mpmath.mpf:
 
 def quantile(tail: object) -> mpmath.mpf:
     """Return the ``z`` with ``Q(z) = tail``, by bisection on ``erfc``: slow, and not the code's way."""
-    low, high = MP.mpf(0), MP.mpf(60)
+    low, high = MP.mpf(0), MP.mpf(128)
     for _ in range(300):
         middle = (low + high) / 2
         if tail_of(middle) > tail:

@@ -30,7 +30,7 @@ def _agrees(counts: np.ndarray, p: np.ndarray) -> bool:
     [([0, 1, 2], 1.0, 1), ([5, 5, 5, 5], 0.7, 1), ([-3, 4, 0], 1.5, 3), ([10**30, 10**30 - 2], 1.0, 1)],
 )
 def test_frequencies(scores: list[int], epsilon: float, sensitivity: int) -> None:
-    """40,000 choices, chi-square at 1e-6; the same counts reject half or double the epsilon, and no factor 2."""
+    """40,000 choices, chi-square at 1e-6; the same counts reject half or double the epsilon."""
     chosen = [noise.exponential_choice(scores, epsilon, sensitivity) for _ in range(N)]
     counts = np.bincount(chosen, minlength=len(scores))
     p = _closed_form(scores, epsilon, sensitivity)
@@ -53,8 +53,8 @@ def test_one_candidate_and_hopeless_candidates() -> None:
 def test_bernoulli_exp_is_exact(x: Fraction, monkeypatch: pytest.MonkeyPatch) -> None:
     """Enumerate the paths: ``s`` successes then a failure has probability ``x**s/s! (1 - x/(s+1))``.
 
-    True after an even ``s``; the sum over them is ``exp(-x)``. The script also pins the bounds that are asked of
-    ``randbelow``, so the probabilities of the single steps are exactly ``x/k``.
+    True after an even ``s``; the sum over them is ``exp(-x)``. The script also pins the bounds that are asked
+    of ``randbelow``, so the probabilities of the single steps are exactly ``x/k``.
     """
     total = MP.mpf(0)
     for successes in range(60 if x else 1):
@@ -93,11 +93,10 @@ def test_above_one_the_exponent_is_split(
 
 
 def test_proposals_are_uniform_and_rates_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``randbelow(m)`` proposes; each acceptance is asked with ``epsilon (max - q_i) / (2 D)`` as a rational."""
+    """``randbelow(m)`` proposes; acceptance is asked with ``epsilon (max - q_i) / (2 D)``, a rational."""
     rates: list[Fraction] = []
-    monkeypatch.setattr(
-        secrets, "randbelow", iter([0, 2, 1]).__next__ and (lambda m, it=iter([0, 2, 1]): next(it))
-    )
+    proposals = iter([0, 2, 1])
+    monkeypatch.setattr(secrets, "randbelow", lambda m: next(proposals) if m == 3 else -1)
     monkeypatch.setattr(noise, "_bernoulli_exp", lambda x: rates.append(x) or len(rates) == 3)
     assert noise.exponential_choice([7, 9, 4], 0.1, 3) == 1
     assert rates == [Fraction(0.1) * 2 / 6, Fraction(0.1) * 5 / 6, Fraction(0)]

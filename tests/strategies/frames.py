@@ -48,16 +48,95 @@ def garbage() -> st.SearchStrategy[Any]:
         st.none(),
         st.sampled_from(
             [
-                *("", " ", "NA", "?", "None", "1", " 1 ", "1.0", "1,5", "1e999", "-inf", "0x10", "٣", "1_0", "9" * 5000),
-                *("true", "YES", "2020-01-01", "2020-01-01T10:00:00+05:00", "9999-12-31", "0001-01-01T00:00:00+14:00"),
+                *(
+                    "",
+                    " ",
+                    "NA",
+                    "?",
+                    "None",
+                    "1",
+                    " 1 ",
+                    "1.0",
+                    "1,5",
+                    "1e999",
+                    "-inf",
+                    "0x10",
+                    "٣",
+                    "1_0",
+                    "9" * 5000,
+                ),
+                *(
+                    "true",
+                    "YES",
+                    "2020-01-01",
+                    "2020-01-01T10:00:00+05:00",
+                    "9999-12-31",
+                    "0001-01-01T00:00:00+14:00",
+                ),
                 *("not a number", "\x00", "é", "10000-01-01", "other"),
-                *(float("nan"), float("inf"), -float("inf"), 1e308, 5e-324, -0.0, 0.5, 1.0, 2**53, 2**63, 2**64, -(10**40)),
-                *(True, False, np.True_, np.int8(3), np.float32(0.1), np.float64("nan"), np.str_("a"), np.longdouble(2)),
-                *(np.datetime64("NaT"), np.datetime64("2020-02-03T04:05"), np.datetime64(10**15, "s"), np.timedelta64(3, "s")),
-                *(Decimal("1.0"), Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("1e9999999"), Decimal("1e-999999")),
-                *(dt.date(1, 1, 1), dt.date(9999, 12, 31), dt.datetime(2020, 1, 1, 12), dt.time(3), dt.timedelta(days=1)),
-                *(dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(1, 1, 1, tzinfo=_PARIS), dt.datetime.max),
-                *(b"bytes", [1, 2], (1, 2), {"a": 1}, {1}, 1j, Fraction(1, 3), uuid.UUID(int=7), object(), Awkward(), int),
+                *(
+                    float("nan"),
+                    float("inf"),
+                    -float("inf"),
+                    1e308,
+                    5e-324,
+                    -0.0,
+                    0.5,
+                    1.0,
+                    2**53,
+                    2**63,
+                    2**64,
+                    -(10**40),
+                ),
+                *(
+                    True,
+                    False,
+                    np.True_,
+                    np.int8(3),
+                    np.float32(0.1),
+                    np.float64("nan"),
+                    np.str_("a"),
+                    np.longdouble(2),
+                ),
+                *(
+                    np.datetime64("NaT"),
+                    np.datetime64("2020-02-03T04:05"),
+                    np.datetime64(10**15, "s"),
+                    np.timedelta64(3, "s"),
+                ),
+                *(
+                    Decimal("1.0"),
+                    Decimal("NaN"),
+                    Decimal("sNaN"),
+                    Decimal("Infinity"),
+                    Decimal("1e9999999"),
+                    Decimal("1e-999999"),
+                ),
+                *(
+                    dt.date(1, 1, 1),
+                    dt.date(9999, 12, 31),
+                    dt.datetime(2020, 1, 1, 12),
+                    dt.time(3),
+                    dt.timedelta(days=1),
+                ),
+                *(
+                    dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
+                    dt.datetime(1, 1, 1, tzinfo=_PARIS),
+                    dt.datetime.max,
+                ),
+                *(
+                    b"bytes",
+                    [1, 2],
+                    (1, 2),
+                    {"a": 1},
+                    {1},
+                    1j,
+                    Fraction(1, 3),
+                    uuid.UUID(int=7),
+                    object(),
+                    Awkward(),
+                    int,
+                ),
             ]
         ),
         st.integers(),
@@ -74,7 +153,10 @@ def codes_of(draw: st.DrawFn, codec: Codec, *, max_rows: int = 12) -> list[np.nd
     """Valid codes, one array an axis."""
     n = draw(st.integers(0, max_rows))
     return [
-        np.array(draw(st.lists(st.integers(0, axis.size - 1), min_size=n, max_size=n)), dtype=codes_dtype(axis.size))
+        np.array(
+            draw(st.lists(st.integers(0, axis.size - 1), min_size=n, max_size=n)),
+            dtype=codes_dtype(axis.size),
+        )
         for axis in codec.domain
     ]
 

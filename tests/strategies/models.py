@@ -79,7 +79,7 @@ def coupling(rows: Floats, columns: Floats, rng: np.random.Generator) -> Floats:
 
 @st.composite
 def forests(
-    draw: st.DrawFn, *, shape: str | None = None, max_columns: int = 5, max_size: int = 5
+    draw: st.DrawFn, *, shape: str | None = None, max_columns: int = 5, max_size: int = 4
 ) -> TreeModel:
     """A valid model of the shape, or of any."""
     kind = draw(st.sampled_from(SHAPES)) if shape is None else shape

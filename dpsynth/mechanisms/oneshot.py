@@ -1,0 +1,196 @@
+"""As many pairs as the budget affords, chosen at once from noisy distances and measured at once.
+
+1. One-way marginals (40 % of the budget), denoised; nested resolutions of each column from them.
+2. The distance of every pair from independence, at every resolution the noise could allow, by one Gaussian
+   act (5 %).
+3. The pairs, and for each its resolution, of greatest gain less the error that their noise brings under
+   the best division of the budget; those are measured (55 %).
+4. A network is fitted: every pair denoised, as many as fit in a junction tree, and the rows drawn from it
+   polished towards all of them.
+
+The choice maximises ``sum e - Y**1.5 / sqrt(B)`` over subsets, where ``e`` is a pair's noisy distance,
+``y = (w * sqrt(2/pi) * cells)**(2/3)``, ``Y`` the sum of ``y`` and ``B`` the budget: with shares in proportion to
+``y`` the second term is the expected L1 error of all tables. For a fixed price of a unit of ``y`` each pair
+decides for itself; the price is found by bisection of the optimality condition ``price = 1.5 sqrt(Y / B)``.
+
+References: the selection is after SWIFT (google/dpsynth, unpublished) and PrivSyn (Zhang et al. 2021, section
+4), with resolutions, debiased scores and no limit by cliques; nothing is spent on larger marginals.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth.domain import Domain
+from dpsynth.errors import GuaranteeError
+from dpsynth.mechanisms.mechanism import (
+    Measured,
+    Mechanism,
+    Progress,
+    Stage,
+    measure_one_ways,
+    planned_one_ways,
+)
+from dpsynth.mechanisms.pairs import (
+    COARSEST,
+    NOISE,
+    PAIRS,
+    RESOLUTIONS,
+    SCORES,
+    Option,
+    dependence_gains,
+    measure_options,
+    noise_weight,
+    pair_options,
+    share_weight,
+    signal_power,
+)
+from dpsynth.model.estimation import one_way_estimates
+from dpsynth.model.levels import nested_levels
+from dpsynth.privacy.curator import Curator
+
+__all__ = ["ONESHOT", "Settings", "one_shot"]
+
+Floats = npt.NDArray[np.float64]
+
+_MEASURED = 0.6  # share of all pairs that is typically worth measuring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the budget is divided.
+
+    Attributes:
+        one_ways: Share of the budget for one-way marginals.
+        selection: Share for the distances from independence; the pairs get the rest.
+        resolutions: Numbers of cells up to which a pair's resolution is refined, one option each.
+
+    Raises:
+        GuaranteeError: shares that are not positive or leave nothing for the pairs.
+    """
+
+    one_ways: Fraction = Fraction(2, 5)
+    selection: Fraction = Fraction(1, 20)
+    resolutions: tuple[int, ...] = RESOLUTIONS
+
+    def __post_init__(self) -> None:
+        if self.one_ways <= 0 or self.selection <= 0 or self.one_ways + self.selection >= 1:
+            raise GuaranteeError(
+                "the shares of one-way marginals and of selection must be positive and sum below 1"
+            )
+
+    @property
+    def pairs(self) -> Fraction:
+        """Share of the budget for pair marginals."""
+        return 1 - self.one_ways - self.selection
+
+
+def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
+    domain, budget = curator.domain, curator.left
+    if len(domain) == 1:
+        return Measured(measure_one_ways(curator, budget, progress), ())
+    one_ways = measure_one_ways(curator, budget * settings.one_ways, progress)
+    total, counts = one_way_estimates(domain, one_ways)
+    levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
+    power = signal_power(curator, budget * settings.pairs)
+    every = len(domain) * (len(domain) - 1) // 2
+    options = pair_options(
+        levels,
+        counts,
+        total=total,
+        sigma=math.sqrt(_MEASURED * every / power),
+        resolutions=settings.resolutions,
+    )
+    progress("choosing pairs", 0.0)
+    gains = dependence_gains(curator, options, budget * settings.selection)
+    chosen = _best_subset(options, gains, power, noise_weight(total * math.sqrt(power)))
+    progress("choosing pairs", 1.0)
+    if not chosen:
+        rest = budget * settings.pairs
+        return Measured((*one_ways, *measure_one_ways(curator, rest, progress, again=True)), ())
+    pairs = measure_options(curator, [options[i] for i in chosen], budget * settings.pairs, progress)
+    return Measured(one_ways, pairs)
+
+
+def _best_subset(options: Sequence[Option], gains: Floats, power: float, weight: float) -> list[int]:
+    """Return the options, at most one a pair, of greatest gain less the error of their noise."""
+    sizes = np.array([(weight * NOISE * o.query.cells) ** (2 / 3) for o in options])
+    pairs: dict[tuple[int, ...], list[int]] = {}
+    for i, option in enumerate(options):
+        pairs.setdefault(option.query.columns, []).append(i)
+    best: list[int] = []
+    best_value = 0.0
+    low, high = 0.0, float((gains / sizes).max(initial=0.0)) + 1.0
+    for _ in range(60):
+        unit_price = (low + high) / 2
+        net = gains - unit_price * sizes
+        leaders = [max(members, key=lambda i: float(net[i])) for members in pairs.values()]
+        chosen = [i for i in leaders if net[i] > 0]
+        used = float(sizes[chosen].sum())
+        value = float(gains[chosen].sum()) - used**1.5 / math.sqrt(power)
+        if value > best_value:
+            best, best_value = chosen, value
+        if unit_price < 1.5 * math.sqrt(used / power):
+            low = unit_price
+        else:
+            high = unit_price
+    return best
+
+
+def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int) -> tuple[Stage, ...]:
+    pairs = list(itertools.combinations(domain.sizes, 2))
+    if not pairs:
+        return (planned_one_ways(domain, budget, rows_per_unit, 1.0),)
+    share, selection, rest = float(settings.one_ways), float(settings.selection), float(settings.pairs)
+    steps = (4, *settings.resolutions[:-1])  # what a pair's table must exceed to have one more resolution
+    options = sum(1 + sum(a * b > s for s in steps) for a, b in pairs)
+    most = [min(a * b, max(*settings.resolutions, COARSEST)) for a, b in pairs]
+    least = min(min(a, 2) * min(b, 2) for a, b in pairs)
+    again = planned_one_ways(domain, budget, rows_per_unit, rest)
+    smallest = rest / (1 + (sum(map(share_weight, most)) - share_weight(min(most))) / share_weight(least))
+    return (
+        planned_one_ways(domain, budget, rows_per_unit, share),
+        Stage(
+            purpose=SCORES,
+            acts=1,
+            share=selection,
+            sigma=(
+                rows_per_unit * (len(pairs) / budget / selection) ** 0.5,
+                rows_per_unit * (options / budget / selection) ** 0.5,
+            ),
+            cells=options,
+            note="each pair of columns, at the resolutions the noise allows",
+        ),
+        Stage(
+            purpose=PAIRS,
+            acts=max(len(pairs), len(domain)),
+            share=rest,
+            sigma=(
+                rows_per_unit / (budget * rest) ** 0.5,
+                max(rows_per_unit / (budget * smallest) ** 0.5, again.sigma[1]),
+            ),
+            cells=max(sum(most), again.cells),
+            note="the pairs worth their noise, larger tables at larger shares; if none is, columns again",
+        ),
+    )
+
+
+def one_shot(settings: Settings) -> Mechanism:
+    """Return the mechanism with other settings than the default's, for studies of what each is worth."""
+    return Mechanism(
+        name="oneshot",
+        summary="as many pairs as the budget affords, measured at once",
+        plan=functools.partial(_plan, settings),
+        run=functools.partial(_run, settings),
+    )
+
+
+ONESHOT = one_shot(Settings())

@@ -1,0 +1,173 @@
+"""Pairs of columns as candidates: at which resolution, worth how much, at what price."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth.mechanisms.mechanism import Progress
+from dpsynth.model.groups import group_sums
+from dpsynth.model.levels import Level
+from dpsynth.privacy.curator import Curator, Measurement
+from dpsynth.privacy.marginal import Marginal
+
+__all__ = [
+    "COARSEST",
+    "NOISE",
+    "PAIRS",
+    "RESOLUTIONS",
+    "SCORES",
+    "Option",
+    "dependence_gains",
+    "measure_options",
+    "noise_weight",
+    "pair_options",
+    "share_weight",
+    "signal_power",
+]
+
+Floats = npt.NDArray[np.float64]
+
+NOISE = math.sqrt(2 / math.pi)  # E|N(0, 1)|
+COARSEST = 1024  # cells that no pair's coarsest table exceeds
+RESOLUTIONS = (32, 128, 512, 2048, 8192)
+SCORES = "distances of pairs from independence"
+PAIRS = "pair marginals"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Option:
+    """A pair at one resolution: what to measure, and what to compare it with.
+
+    Attributes:
+        query: The pair's grouped contingency table.
+        reference: What independent columns would give, in whole rows.
+        stray: Expected L1 distance of independent columns from their product, in rows: the chance of who is
+            in the table, which is no dependence.
+    """
+
+    query: Marginal
+    reference: npt.NDArray[np.int64]
+    stray: float
+
+
+def pair_options(
+    levels: Sequence[Sequence[Level]],
+    counts: Sequence[Floats],
+    *,
+    total: float,
+    sigma: float,
+    resolutions: Sequence[int],
+) -> list[Option]:
+    """Return the resolutions of all pairs, each pair's from coarse to fine.
+
+    From the coarsest on, the column of fewer groups is refined first, as long as the table stays within the
+    next of ``resolutions``. Options whose noise would drown any signal are left out, but for the coarsest.
+
+    Args:
+        levels: Nested resolutions of each column, fine to coarse.
+        counts: Denoised one-way counts of each column.
+        total: Estimated number of rows.
+        sigma: Noise to expect in a cell, in rows.
+        resolutions: Numbers of cells, increasing.
+    """
+    return [
+        option
+        for pair in itertools.combinations(range(len(levels)), 2)
+        for option in _options(pair, levels, counts, total=total, sigma=sigma, resolutions=resolutions)
+    ]
+
+
+def _options(
+    pair: tuple[int, int],
+    levels: Sequence[Sequence[Level]],
+    counts: Sequence[Floats],
+    *,
+    total: float,
+    sigma: float,
+    resolutions: Sequence[int],
+) -> list[Option]:
+    first, second = pair
+    at = [len(levels[first]) - 1, len(levels[second]) - 1]
+    chosen = [tuple(at)]
+    for limit in resolutions:
+        while True:
+            finer = []
+            for side, column in enumerate(pair):
+                step = [at[0] - (side == 0), at[1] - (side == 1)]
+                if step[side] >= 0 and levels[first][step[0]].size * levels[second][step[1]].size <= limit:
+                    finer.append((levels[column][at[side]].size, step))
+            if not finer:
+                break
+            at = min(finer)[1]
+        if tuple(at) != chosen[-1]:
+            chosen.append(tuple(at))
+    options: list[Option] = []
+    for i, j in chosen:
+        a, b = levels[first][i], levels[second][j]
+        if options and NOISE * sigma * a.size * b.size > 3 * total:
+            break
+        rows = group_sums(a.groups, counts[first], a.size)
+        columns = group_sums(b.groups, counts[second], b.size)
+        product = np.outer(rows, columns) / total
+        # E|Poisson(m) - m|, nearly: 2 m exp(-m) for small m, sqrt(2 m / pi) for large.
+        stray = np.where(product < 1.5, 2 * product * np.exp(-product), np.sqrt(2 * product / np.pi))
+        query = Marginal(pair, (a.groups, b.groups))
+        options.append(Option(query, np.rint(product).astype(np.int64), float(stray.sum())))
+    return options
+
+
+def dependence_gains(curator: Curator, options: Sequence[Option], budget: Fraction) -> Floats:
+    """Return how far each pair is from independence, in rows, noisy and with chance taken off.
+
+    Privacy: spends ``budget`` on one Gaussian act over all options, through :meth:`Curator.score`.
+    """
+    references = {id(o.query): o.reference for o in options}
+    scores, _ = curator.score(
+        [o.query for o in options], lambda query: references[id(query)], budget=budget, purpose=SCORES
+    )
+    stray = np.square([o.stray for o in options])
+    gains: Floats = np.sqrt(np.maximum(np.square(np.maximum(scores, 0.0)) - stray, 0.0))
+    return gains
+
+
+def measure_options(
+    curator: Curator, options: Sequence[Option], budget: Fraction, progress: Progress
+) -> tuple[Measurement, ...]:
+    """Measure pairs, dividing the budget by the 2/3 rule over their cells.
+
+    Privacy: spends at most ``budget`` through :meth:`Curator.measure`.
+    """
+    weights = [Fraction(share_weight(o.query.cells)) for o in options]
+    measured = []
+    for option, weight in zip(options, weights, strict=True):
+        part = budget * weight / sum(weights)
+        measured.append(curator.measure(option.query, budget=part, purpose=PAIRS))
+        progress("measuring pairs", len(measured) / len(options))
+    return tuple(measured)
+
+
+def signal_power(curator: Curator, budget: Fraction) -> float:
+    """Return ``1 / sigma**2`` of one measurement that got the whole budget."""
+    gdp = float(budget) * (1 if curator.calculus == "gdp" else 2)
+    return gdp / curator.guarantee.rows_per_unit**2
+
+
+def noise_weight(signal: float) -> float:
+    """Return what is left of a noisy table's error after denoising: less where the signal is strong.
+
+    Args:
+        signal: Number of rows, in units of the noise of a pair that had the whole budget.
+    """
+    return min(0.7, max(0.05, 0.3 * math.sqrt(8000.0 / max(signal, 1.0))))
+
+
+def share_weight(cells: int) -> float:
+    """Return what a table's share of a budget is proportional to: ``cells**(2/3)``."""
+    return math.pow(cells, 2 / 3)

@@ -1,0 +1,130 @@
+"""Compiled inner loops. Compiled once and cached on disk; imported only by what needs them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["marginalise", "polish", "scale_to"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[Any]
+
+
+@numba.njit(cache=True, nogil=True)
+def marginalise(table: Floats, index: Integers, out: Floats) -> None:
+    """Set ``out[k]`` to the sum of ``table[i]`` over ``index[i] == k``."""
+    out[:] = 0.0
+    for i in range(table.size):
+        out[index[i]] += table[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def scale_to(table: Floats, index: Integers, target: Floats, scratch: Floats) -> float:
+    """Rescale ``table`` so that its marginal is ``target``; return the L1 gap there was before.
+
+    Cells whose marginal is zero stay zero.
+    """
+    scratch[:] = 0.0
+    for i in range(table.size):
+        scratch[index[i]] += table[i]
+    gap = 0.0
+    for k in range(target.size):
+        gap += abs(scratch[k] - target[k])
+        scratch[k] = target[k] / scratch[k] if scratch[k] > 0.0 else 0.0
+    for i in range(table.size):
+        table[i] *= scratch[index[i]]
+    return gap
+
+
+@numba.njit(cache=True, nogil=True)
+def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
+    rows: Integers,
+    excess: Floats,
+    column_start: Integers,
+    table_start: Integers,
+    table_width: Integers,
+    sides: Integers,
+    groups: Integers,
+    group_start: Integers,
+    degree: Integers,
+    partners: Integers,
+    proposals: int,
+    seed: int,
+) -> int:
+    """Change single values of rows, at random, whenever that lowers the squared distance to all targets.
+
+    A proposal takes a row, a column, and for the new value that of another row. It moves one row in one
+    column's counts and in every table of that column; what it changes of ``sum (counts - target)**2`` is
+    read off ``excess = counts - target`` in two cells of each.
+
+    Args:
+        rows: Codes, shape ``(n, d)``; changed in place.
+        excess: One-way excesses of all columns, then those of all tables, flattened; changed in place.
+        column_start: Offset of each column's one-way excess in ``excess``.
+        table_start: Offset of each table in ``excess``.
+        table_width: Number of groups of each table's second column.
+        sides: The two columns of each table, shape ``(tables, 2)``.
+        groups: Group of each code, for each table and side, concatenated.
+        group_start: Offset in ``groups``, shape ``(tables, 2)``.
+        degree: Number of tables of each column.
+        partners: Numbers of those tables, shape ``(d, most tables)``.
+        proposals: How many changes to try.
+        seed: A non-zero 64-bit integer.
+
+    Returns:
+        The number of proposals accepted.
+    """
+    n, d = rows.shape
+    state = np.uint64(seed)
+    accepted = 0
+    lowered = np.empty(partners.shape[1] + 1, dtype=np.int64)
+    raised = np.empty(partners.shape[1] + 1, dtype=np.int64)
+    for _ in range(proposals):
+        state, word = _next_word(state)
+        row = _below(word >> np.uint64(32), n)
+        column = _below(word & np.uint64(0xFFFFFFFF), d)
+        state, word = _next_word(state)
+        old, new = rows[row, column], rows[_below(word >> np.uint64(32), n), column]
+        if old == new:
+            continue
+        lowered[0], raised[0] = column_start[column] + old, column_start[column] + new
+        cells = 1
+        for j in range(degree[column]):
+            t = partners[column, j]
+            side = 0 if sides[t, 0] == column else 1
+            before, after = groups[group_start[t, side] + old], groups[group_start[t, side] + new]
+            if before != after:
+                other = groups[group_start[t, 1 - side] + rows[row, sides[t, 1 - side]]]
+                step, offset = (table_width[t], other) if side == 0 else (1, other * table_width[t])
+                lowered[cells] = table_start[t] + before * step + offset
+                raised[cells] = table_start[t] + after * step + offset
+                cells += 1
+        change = 0.0
+        for j in range(cells):
+            change += 1.0 - excess[lowered[j]] + excess[raised[j]]
+        if change < 0.0:
+            accepted += 1
+            rows[row, column] = new
+            for j in range(cells):
+                excess[lowered[j]] -= 1.0
+                excess[raised[j]] += 1.0
+    return accepted
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _next_word(state: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Step a xorshift64* generator (Marsaglia 2003, Vigna 2016)."""
+    state ^= state >> np.uint64(12)
+    state ^= state << np.uint64(25)
+    state ^= state >> np.uint64(27)
+    return state, state * np.uint64(2685821657736338717)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _below(word: np.uint64, bound: int) -> int:
+    """Return an integer below ``bound`` from 32 random bits (Lemire 2019)."""
+    return int((word * np.uint64(bound)) >> np.uint64(32))

@@ -1,0 +1,272 @@
+"""A Markov random field on a junction tree, with estimated pairs beyond it.
+
+A network holds three things that agree: one-way distributions at full resolution; tables of all estimated
+pairs, at the resolutions they were measured; and calibrated clique tables of a junction tree, whose states
+are groups of codes. Cliques carry as many pairs as fit below a size limit; the pairs beyond are met on the
+rows themselves (:mod:`.polishing`) and in :meth:`NetworkModel.marginal` by raking.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth.domain import Domain
+from dpsynth.model.calibration import CliqueTree
+from dpsynth.model.estimates import (
+    TOLERANCE,
+    Edge,
+    check_estimates,
+    estimates_from_arrays,
+    estimates_to_arrays,
+    is_distribution,
+    read_array,
+)
+from dpsynth.model.groups import group_sums
+from dpsynth.model.polishing import polish_rows
+from dpsynth.model.sampling import Method, draw_given, draw_within
+
+__all__ = ["NetworkModel"]
+
+Floats = npt.NDArray[np.float64]
+Groups = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int64]
+
+_LARGEST_MARGINAL = 2**26  # cells
+_TINY = np.finfo(np.float64).tiny
+_SWEEPS = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkModel:
+    """A fitted network.
+
+    Attributes:
+        domain: The coded columns.
+        total: Noisy number of rows, at least 0.
+        nodes: One-way probabilities of each column, in domain order; each sums to 1.
+        edges: Estimated pair tables; cycles among them are allowed, a pair twice is not.
+        groups: For each column, the clique tables' state of each code.
+        tree: The cliques, over states.
+        tables: Joint probabilities of each clique's states.
+
+    Raises:
+        ValueError: arrays that do not fit the domain or each other, are negative or not finite, or whose sums
+            or margins disagree.
+    """
+
+    domain: Domain
+    total: float
+    nodes: tuple[Floats, ...]
+    edges: tuple[Edge, ...]
+    groups: tuple[Groups, ...]
+    tree: CliqueTree
+    tables: tuple[Floats, ...]
+
+    def __post_init__(self) -> None:
+        check_estimates(self.domain, self.total, self.nodes, self.edges)
+        if len({frozenset((e.first, e.second)) for e in self.edges}) != len(self.edges):
+            raise ValueError("the model holds two tables of one pair")
+        if len(self.groups) != len(self.domain) or len(self.tree.sizes) != len(self.domain):
+            raise ValueError("the model's states do not fit the number of columns")
+        for axis, groups, size in zip(self.domain, self.groups, self.tree.sizes, strict=True):
+            if groups.shape != (axis.size,) or not np.array_equal(np.unique(groups), np.arange(size)):
+                raise ValueError(f"the states of {axis.name!r} are not groups of its codes")
+        if len(self.tables) != len(self.tree.cliques):
+            raise ValueError("the model needs one table a clique")
+        for i, table in enumerate(self.tables):
+            if table.shape != self.tree.shape(i) or not is_distribution(table):
+                raise ValueError("a clique's table is not a joint distribution of its columns")
+            shared, parent = self.tree.separator(i), self.tree.parents[i]
+            if parent >= 0:
+                here, there = self._sum(i, shared), self._sum(parent, shared)
+                if np.abs(here - there).max() > TOLERANCE:
+                    raise ValueError("two neighbouring cliques disagree on the columns they share")
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """The column names of each estimated pair."""
+        names = self.domain.names
+        return tuple((names[e.first], names[e.second]) for e in self.edges)
+
+    def marginal(self, columns: Sequence[int]) -> Floats:
+        """Return the model's marginal: expected counts over some columns.
+
+        The junction tree's marginal, codes within a state shared out by their one-way distribution, is raked
+        to the one-way distributions and to every estimated pair among the columns, so that it tells of a
+        pair what the pair's own table tells, and what sampled rows follow.
+
+        Args:
+            columns: Positions of columns, all different; the axes of the answer, in this order.
+
+        Returns:
+            Array of shape ``(size of each column)`` and sum :attr:`total`.
+
+        Raises:
+            ValueError: an unknown or repeated column, or an answer of more than 2**26 cells.
+        """
+        if len(set(columns)) != len(columns) or not all(0 <= c < len(self.domain) for c in columns):
+            raise ValueError("a marginal takes different columns of the domain")
+        if self.domain.cells(columns) > _LARGEST_MARGINAL:
+            raise ValueError(f"a marginal over these columns has more than {_LARGEST_MARGINAL} cells")
+        if not columns:
+            return np.array(self.total)
+        joint = self._joint(tuple(columns))
+        for axis, column in enumerate(columns):
+            within = self.nodes[column] / np.maximum(self._states(column), _TINY)[self.groups[column]]
+            joint = np.take(joint, self.groups[column], axis=axis)
+            joint = joint * within.reshape([-1 if i == axis else 1 for i in range(len(columns))])
+        return self.total * self._raked(joint, tuple(columns))
+
+    def sample(self, n: int, rng: np.random.Generator, *, method: Method = "systematic") -> list[Codes]:
+        """Draw rows.
+
+        Args:
+            n: Number of rows, at least 0.
+            rng: Source of chance; the same state gives the same rows.
+            method: ``"systematic"``: counts follow all estimates, also of pairs beyond the cliques, as
+                closely as polished integers allow. ``"iid"``: independent draws from the junction tree.
+
+        Returns:
+            One int64 array of ``n`` codes a column, in domain order.
+
+        Raises:
+            ValueError: ``n`` is negative or ``method`` is unknown.
+
+        Privacy: free; post-processing of what was measured.
+        """
+        if n < 0:
+            raise ValueError(f"n={n} rows cannot be drawn")
+        if method not in ("systematic", "iid"):
+            raise ValueError(f"method={method!r} is neither 'systematic' nor 'iid'")
+        states: dict[int, Codes] = {}
+        for i, clique in enumerate(self.tree.cliques):
+            shared = self.tree.separator(i)
+            fresh = [c for c in clique if c not in shared]
+            order = [clique.index(c) for c in (*shared, *fresh)]
+            given = np.zeros(n, dtype=np.int64)
+            for column in shared:
+                given = given * self.tree.sizes[column] + states[column]
+            cells = math.prod(self.tree.sizes[c] for c in shared)
+            drawn = draw_given(given, self.tables[i].transpose(order).reshape(cells, -1), rng, method)
+            for column in reversed(fresh):
+                drawn, states[column] = np.divmod(drawn, self.tree.sizes[column])
+        columns = [
+            draw_within(states[c], self.groups[c], self.nodes[c], rng, method)
+            for c in range(len(self.domain))
+        ]
+        return polish_rows(columns, self.nodes, self.edges, rng) if method == "systematic" else columns
+
+    def _states(self, column: int) -> Floats:
+        return group_sums(self.groups[column], self.nodes[column])
+
+    def _sum(self, clique: int, columns: Sequence[int]) -> Floats:
+        held = self.tree.cliques[clique]
+        away = tuple(i for i, c in enumerate(held) if c not in columns)
+        total: Floats = self.tables[clique].sum(axis=away)
+        return total
+
+    def _joint(self, columns: tuple[int, ...]) -> Floats:
+        """Return the tree's joint distribution of the columns' states, by elimination from the leaves."""
+        neighbours: list[list[int]] = [[] for _ in self.tree.cliques]
+        for i, parent in enumerate(self.tree.parents):
+            if parent >= 0:
+                neighbours[i].append(parent)
+                neighbours[parent].append(i)
+        parts: list[Any] = []
+        left = set(columns)
+        while left:
+            start = max(range(len(neighbours)), key=lambda i: len(left & set(self.tree.cliques[i])))
+            part, found = self._eliminate(start, None, neighbours, frozenset(left))
+            parts += [part, found]
+            left -= set(found)
+        joint: Floats = np.einsum(*parts, list(columns), optimize="greedy")
+        return joint
+
+    def _eliminate(
+        self, clique: int, came: int | None, neighbours: list[list[int]], wanted: frozenset[int]
+    ) -> tuple[Floats, list[int]]:
+        """Return ``p(wanted columns at or beyond clique | columns shared with where we came from)``.
+
+        The answer's axes are the wanted columns found, then the shared columns, each once.
+        """
+        held = self.tree.cliques[clique]
+        shared = [] if came is None else [c for c in held if c in self.tree.cliques[came]]
+        table = self.tables[clique]
+        if shared:
+            away = tuple(i for i, c in enumerate(held) if c not in shared)
+            table = table / np.maximum(table.sum(axis=away, keepdims=True), _TINY)
+        operands: list[Any] = [table, list(held)]
+        found = [c for c in held if c in wanted and c not in shared]
+        for other in neighbours[clique]:
+            if other != came and self._beyond(other, clique, neighbours) & wanted - set(held):
+                message, columns = self._eliminate(other, clique, neighbours, wanted - set(held))
+                operands += [message, columns]
+                found += [c for c in columns if c not in held]
+        axes = found + shared
+        result: Floats = np.einsum(*operands, axes, optimize="greedy")
+        return result, axes
+
+    def _beyond(self, clique: int, came: int, neighbours: list[list[int]]) -> frozenset[int]:
+        found: set[int] = set()
+        stack = [(clique, came)]
+        while stack:
+            here, source = stack.pop()
+            found |= set(self.tree.cliques[here])
+            stack += [(other, here) for other in neighbours[here] if other != source]
+        return frozenset(found)
+
+    def _raked(self, joint: Floats, columns: tuple[int, ...]) -> Floats:
+        """Rescale a joint distribution of codes to the one-way distributions and the estimated pairs."""
+        inside = [e for e in self.edges if e.first in columns and e.second in columns]
+        for _ in range(_SWEEPS if len(columns) > 1 else 1):
+            for axis, column in enumerate(columns):
+                others = tuple(i for i in range(len(columns)) if i != axis)
+                ratio = self.nodes[column] / np.maximum(joint.sum(axis=others), _TINY)
+                joint = joint * ratio.reshape([-1 if i == axis else 1 for i in range(len(columns))])
+            for edge in inside:
+                places = [columns.index(edge.first), columns.index(edge.second)]
+                others = tuple(i for i in range(len(columns)) if i not in places)
+                pair = joint.sum(axis=others)
+                pair = pair if places[0] < places[1] else pair.T
+                index = edge.first_groups[:, None] * edge.table.shape[1] + edge.second_groups[None, :]
+                sums = np.bincount(index.ravel(), weights=pair.ravel(), minlength=edge.table.size)
+                ratio = (edge.table.ravel() / np.maximum(sums, _TINY))[index]
+                ratio = ratio if places[0] < places[1] else ratio.T
+                joint = joint * np.expand_dims(ratio, others)
+        result: Floats = joint / joint.sum()
+        return result
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Return the model as JSON values and plain arrays, for saving."""
+        meta, arrays = estimates_to_arrays(self.domain, self.total, self.nodes, self.edges)
+        meta |= {
+            "model": "network",
+            "cliques": [list(c) for c in self.tree.cliques],
+            "parents": list(self.tree.parents),
+        }
+        arrays |= {f"states_{i}": groups for i, groups in enumerate(self.groups)}
+        arrays |= {f"clique_{i}": table.ravel() for i, table in enumerate(self.tables)}
+        return meta, arrays
+
+    @classmethod
+    def from_arrays(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Rebuild a model from :meth:`to_arrays`, checking everything.
+
+        Raises:
+            ValueError, KeyError, TypeError: the content is not that of a model.
+        """
+        domain, total, nodes, edges = estimates_from_arrays(meta, arrays)
+        groups = tuple(read_array(arrays, f"states_{i}", np.int64) for i in range(len(domain)))
+        sizes = tuple(int(g.max()) + 1 for g in groups)
+        cliques = tuple(tuple(int(c) for c in clique) for clique in meta["cliques"])
+        tree = CliqueTree(sizes, cliques, tuple(int(p) for p in meta["parents"]))
+        tables = tuple(
+            read_array(arrays, f"clique_{i}", np.float64).reshape(tree.shape(i)) for i in range(len(cliques))
+        )
+        return cls(domain, total, nodes, edges, groups, tree, tables)

@@ -1,0 +1,129 @@
+"""One door: a list of who may touch noise and codes, and of what nobody may do."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.house.test_layers import imports_of, module_of, sources
+
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "marshal", "shelve", "random"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+NUMPY_RANDOM = {"Generator", "default_rng", "SeedSequence", "PCG64", "PCG64DXSM", "Philox", "BitGenerator"}
+KEYHOLES = {"_CodedTable__codes", "_Curator__codes"}
+
+
+def violations(source: str, module: str = "dpsynth.other") -> list[str]:
+    """Return what a piece of source does that the house forbids."""
+    return [f for node in ast.walk(ast.parse(source)) for f in (*_imported(node), *_done(node, module))]
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (f"imports {a.name}" for a in node.names if a.name.split(".")[0] in FORBIDDEN_MODULES)
+    elif isinstance(node, ast.ImportFrom):
+        names, base = {a.name for a in node.names}, node.module or ""
+        if base.split(".")[0] in FORBIDDEN_MODULES or (base == "numpy" and "random" in names):
+            yield f"imports from {base}"
+        if base == "numpy.random":
+            yield from (f"imports {name}" for name in names - NUMPY_RANDOM)
+
+
+def _done(node: ast.AST, module: str) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+            yield f"calls {node.func.id}"
+        for keyword in node.keywords:
+            if keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False":
+                yield "allows pickle"
+    elif isinstance(node, ast.Attribute):
+        owner = ast.unparse(node.value)
+        if owner in ("np.random", "numpy.random") and node.attr not in NUMPY_RANDOM:
+            yield f"uses {owner}.{node.attr}"
+        if node.attr in KEYHOLES and not module.endswith(".privacy.sealed"):
+            yield f"uses {node.attr}"
+    elif isinstance(node, ast.Constant) and node.value in KEYHOLES:
+        yield f"names {node.value}"
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_of)
+def test_nobody_does_what_is_forbidden(path: Path) -> None:
+    assert violations(path.read_text(encoding="utf-8"), module_of(path)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import joblib",
+        "import random",
+        "from random import gauss",
+        "from numpy import random",
+        "from numpy.random import normal",
+        "import numpy as np\nnp.random.seed(1)",
+        "import numpy as np\nnp.random.laplace()",
+        "eval('1')",
+        "def f():\n    exec('1')",
+        "np.load('x', allow_pickle=True)",
+        "np.load('x', allow_pickle=flag)",
+        "t._CodedTable__codes",
+        "getattr(c, '_Curator__codes')",
+    ],
+)
+def test_the_scan_notices(source: str) -> None:
+    """Guard of the guard."""
+    assert violations(source)
+
+
+@pytest.mark.parametrize(
+    "source", ["np.random.default_rng(1)", "np.load('x', allow_pickle=False)", "import numpy"]
+)
+def test_the_scan_lets_pass(source: str) -> None:
+    assert violations(source) == []
+
+
+def test_only_the_curator_draws_and_opens() -> None:
+    users: dict[str, set[str]] = {"noise": set(), "open_codes": set()}
+    for path in sources():
+        module, tree = module_of(path), ast.parse(path.read_text(encoding="utf-8"))
+        if "dpsynth.privacy.noise" in set(imports_of(path)):
+            users["noise"].add(module)
+        for node in ast.walk(tree):
+            name = (
+                node.id
+                if isinstance(node, ast.Name)
+                else node.attr
+                if isinstance(node, ast.Attribute)
+                else ""
+            )
+            imported = [a.name for a in node.names] if isinstance(node, ast.ImportFrom) else []
+            if "open_codes" in (name, *imported):
+                users["open_codes"].add(module)
+    assert users == {"noise": {"dpsynth.privacy.curator"}, "open_codes": {"dpsynth.privacy.curator"}}
+
+
+def test_the_exact_counts_have_few_readers() -> None:
+    """Within the curator, what counts is reached from one noisy method each, and those from one door."""
+    tree = ast.parse((ROOT / "dpsynth" / "privacy" / "curator.py").read_text(encoding="utf-8"))
+    (curator,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Curator")
+    readers: dict[str, set[str]] = {}
+    for method in curator.body:
+        if isinstance(method, ast.FunctionDef):
+            for node in ast.walk(method):
+                if (
+                    isinstance(node, ast.Attribute)
+                    and node.attr.startswith("__")
+                    and not node.attr.endswith("__")
+                ):
+                    readers.setdefault(node.attr, set()).add(method.name)
+    assert readers["__codes"] == {"__init__", "__count"}
+    assert readers["__count"] == {"__distance", "__noisy_counts"}
+    assert readers["__distance"] == {"__noisy_distances", "__choose"}
+    assert readers["__noisy_counts"] == {"measure"}
+    assert readers["__noisy_distances"] == {"score"}
+    assert readers["__choose"] == {"select"}

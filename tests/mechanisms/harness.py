@@ -1,0 +1,140 @@
+"""Scripted noise, small tables of many forms, and a replay that freezes what the door lets out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dpsynth.domain import Axis, Domain
+from dpsynth.mechanisms import MECHANISMS
+from dpsynth.privacy import noise
+from dpsynth.privacy.curator import Curator
+from dpsynth.privacy.guarantee import Guarantee
+from dpsynth.privacy.sealed import CodedTable
+
+
+def script_noise(monkeypatch, seed):
+    """Put a seeded stream in place of both samplers; with ``seed=None`` there is no noise at all."""
+    rng = np.random.default_rng(seed)
+
+    def draw(size, sigma):
+        return np.rint(rng.normal(0, 0 if seed is None else sigma, size)).astype(np.int64)
+
+    monkeypatch.setattr(noise, "rounded_gaussian", draw)
+    monkeypatch.setattr(noise, "discrete_gaussian", draw)
+
+
+def chain(rows=4_000, columns=5, size=8, seed=0):
+    """Each column is the one before, or noise in one row of five; column order shuffled by ``2 i mod``."""
+    rng = np.random.default_rng(seed)
+    codes = [rng.integers(0, size, rows)]
+    for _ in range(columns - 1):
+        codes.append(np.where(rng.random(rows) < 0.8, codes[-1], rng.integers(0, size, rows)))
+    return Domain(tuple(Axis(f"c{i}", size) for i in range(columns))), codes
+
+
+def random_table(sizes, rows, seed=0):
+    """Independent columns with a heavy head; every third is ordered."""
+    rng = np.random.default_rng(seed)
+    axes = tuple(Axis(f"c{i}", s, s if i % 3 == 0 else 0) for i, s in enumerate(sizes))
+    codes = [np.minimum(rng.geometric(min(1.0, 3 / s), rows) - 1, s - 1) for s in sizes]
+    return Domain(axes), codes
+
+
+TABLES = {
+    "one column": lambda: random_table([9], 500),
+    "two columns": lambda: random_table([9, 4], 500),
+    "columns of one code": lambda: random_table([1, 1, 5, 1], 300),
+    "only columns of one code": lambda: random_table([1, 1], 300),
+    "thirty columns": lambda: random_table([2 + i % 11 for i in range(30)], 800),
+    "a large and a small column": lambda: random_table([3_000, 2, 40], 2_000),
+    "no rows": lambda: random_table([6, 5, 4], 0),
+    "one row": lambda: random_table([6, 5, 4], 1),
+    "chain": chain,
+}
+
+
+def seal(table, rows_per_unit=1):
+    domain, codes = table
+    return CodedTable(domain, [c.astype(np.uint32) for c in codes], rows_per_unit=rows_per_unit)
+
+
+def curator_for(table, *, epsilon=1.0, delta=1e-9, rows_per_unit=1, backend="exact"):
+    guarantee = Guarantee(epsilon=epsilon, delta=delta, unit="row", rows_per_unit=rows_per_unit)
+    return Curator(seal(table, rows_per_unit), guarantee, backend=backend)
+
+
+def run(name, curator, progress=lambda stage, fraction: None):
+    return MECHANISMS[name].run(curator, progress)
+
+
+@dataclass
+class Call:
+    """One question to the door: what was asked, what was true, what came out."""
+
+    kind: str
+    queries: list
+    references: list
+    budget: object
+    purpose: str
+    sigma: float
+    exact: np.ndarray
+    answer: np.ndarray
+
+    def asked(self):
+        groups = [(q.columns, [g.tolist() for g in q.groups]) for q in self.queries]
+        return self.kind, groups, [r.tolist() for r in self.references], self.budget, self.purpose, self.sigma
+
+
+@dataclass
+class Replay:
+    """Records every answer; in a second run gives the recorded answers again, whatever is true there."""
+
+    seed: int = 0
+    script: list[Call] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+    def install(self, monkeypatch):
+        script_noise(monkeypatch, None)  # what the real methods return is then exact
+        real_measure, real_score = Curator.measure, Curator.score
+        rng = np.random.default_rng(self.seed)
+        self.script, self.calls = self.calls, []
+
+        def answer(exact, sigma):
+            if self.script:
+                return self.script[len(self.calls)].answer
+            return exact + np.rint(rng.normal(0, sigma, exact.shape)).astype(np.int64)
+
+        def measure(curator, query, *, budget, purpose):
+            found = real_measure(curator, query, budget=budget, purpose=purpose)
+            out = answer(found.values, found.sigma)
+            self.calls.append(
+                Call("measure", [query], [], budget, purpose, found.sigma, found.values.copy(), out)
+            )
+            return replace(found, values=out)
+
+        def score(curator, queries, reference, *, budget, purpose):
+            exact, sigma = real_score(curator, queries, reference, budget=budget, purpose=purpose)
+            out = answer(exact, sigma)
+            references = [reference(q) for q in queries]
+            self.calls.append(Call("score", list(queries), references, budget, purpose, sigma, exact, out))
+            return out, sigma
+
+        def select(*_, **__):
+            raise AssertionError("the replay does not know select")
+
+        monkeypatch.setattr(Curator, "measure", measure)
+        monkeypatch.setattr(Curator, "score", score)
+        monkeypatch.setattr(Curator, "select", select)
+
+    def assert_neighbourly(self, sensitivity):
+        """Same questions at the same prices, and true vectors within what was booked."""
+        assert len(self.calls) == len(self.script)
+        for first, second in zip(self.script, self.calls, strict=True):
+            assert first.asked() == second.asked()
+            assert first.exact.shape == second.exact.shape
+            distance = math.sqrt(float(np.square(first.exact - second.exact).sum()))
+            booked = sensitivity * (math.sqrt(len(first.queries)) if first.kind == "score" else 1)
+            assert distance <= booked * (1 + 1e-12)

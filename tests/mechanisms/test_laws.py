@@ -1,0 +1,204 @@
+"""What holds for every mechanism. A new one inherits :class:`Laws` or the last test of this file fails."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from dpsynth.mechanisms import MECHANISMS
+from dpsynth.mechanisms.mechanism import AGAIN
+from dpsynth.model.estimation import fit_tree
+from dpsynth.privacy.acts import price
+from tests.conftest import ROOT
+from tests.mechanisms.harness import (
+    TABLES,
+    Replay,
+    chain,
+    curator_for,
+    random_table,
+    run,
+    script_noise,
+)
+
+GUARANTEES = [
+    {"epsilon": 1.0},
+    {"epsilon": 1e-6},
+    {"epsilon": 1_000.0},
+    {"epsilon": 0.5, "rows_per_unit": 5},
+    {"epsilon": 2.0, "delta": 0.1},
+    {"epsilon": 1.0, "rows_per_unit": 2, "backend": "opendp"},
+]
+
+
+def purpose_in_plan(purpose, stages):
+    """The stage an entry belongs to: measuring again takes the place of the stage that bought nothing."""
+    named = {s.purpose: s for s in stages}
+    return named.get(purpose) or (stages[-1] if purpose == AGAIN else None)
+
+
+class Laws:
+    """Inherited by one class a mechanism."""
+
+    name: str
+
+    @pytest.fixture(params=sorted(TABLES))
+    def table(self, request):
+        return TABLES[request.param]()
+
+    @pytest.fixture(params=GUARANTEES, ids=str)
+    def curator(self, request, table, monkeypatch):
+        script_noise(monkeypatch, 7)
+        return curator_for(table, **request.param)
+
+    def test_spends_its_budget_and_never_more(self, curator):
+        run(self.name, curator)
+        assert curator.spent <= curator.budget
+        assert curator.spent >= Fraction(999, 1000) * curator.budget
+
+    def test_the_ledger_says_what_was_measured(self, curator):
+        measured = run(self.name, curator)
+        every = (*measured.one_ways, *measured.pairs)
+        assert len({m.entry for m in every}) == len(every)
+        for m in every:
+            entry = curator.entries[m.entry - 1]
+            assert entry.number == m.entry
+            assert entry.columns == tuple(curator.domain.names[c] for c in m.query.columns)
+            assert entry.cells == m.values.size
+            assert entry.act.sigma == m.sigma
+            assert m.values.shape == m.query.shape
+        for entry in curator.entries:
+            assert entry.price == price(entry.act, curator.calculus)
+        assert {m.query.columns for m in measured.one_ways} == {(c,) for c in range(len(curator.domain))}
+
+    def test_the_plan_is_true(self, curator):
+        power = float(curator.budget) * (1 if curator.calculus == "gdp" else 2)
+        unit = curator.guarantee.rows_per_unit
+        stages = MECHANISMS[self.name].plan(curator.domain, power, unit)
+        assert sum(s.share for s in stages) == pytest.approx(1, abs=1e-12)
+        run(self.name, curator)
+        filled = {s.purpose: [] for s in stages}
+        for entry in curator.entries:
+            stage = purpose_in_plan(entry.purpose, stages)
+            filled[stage.purpose].append(entry)
+            low, high = stage.sigma
+            assert low * (1 - 1e-9) <= entry.act.sigma <= high * (1 + 1e-9)
+        for stage in stages:
+            entries = filled[stage.purpose]
+            assert len(entries) <= stage.acts
+            assert sum(e.cells for e in entries) <= stage.cells
+            assert float(sum(e.price for e in entries)) <= stage.share * float(curator.budget) * (1 + 1e-9)
+            if not stage.note:  # then nothing is left open
+                assert len(entries) == stage.acts
+                assert sum(e.cells for e in entries) == stage.cells
+
+    def test_what_it_measured_makes_a_model(self, curator):
+        measured = run(self.name, curator)
+        model = fit_tree(curator.domain, measured.one_ways, measured.pairs)
+        rows = model.sample(30, np.random.default_rng(0))
+        assert all(c.size == 30 for c in rows)
+
+    def test_progress_goes_up_to_one_in_every_stage(self, table, monkeypatch):
+        script_noise(monkeypatch, 3)
+        seen = {}
+        run(self.name, curator_for(table), lambda stage, done: seen.setdefault(stage, []).append(done))
+        for fractions in seen.values():
+            assert fractions == sorted(fractions)
+            assert fractions[0] >= 0
+            assert fractions[-1] == 1
+
+    def test_the_same_noise_gives_the_same_answers(self, table, monkeypatch):
+        found = []
+        for _ in range(2):
+            script_noise(monkeypatch, 11)
+            curator = curator_for(table)
+            measured = run(self.name, curator)
+            values = [m.values.tolist() for m in (*measured.one_ways, *measured.pairs)]
+            found.append((values, curator.entries))
+        assert found[0] == found[1]
+
+    @pytest.mark.parametrize("rows_per_unit", [1, 5])
+    def test_neighbours_are_asked_the_same(self, table, rows_per_unit, monkeypatch):
+        """One unit more or less, answers frozen: questions, prices and shapes are equal, and the true
+        vectors differ by no more than the sensitivity that was booked. The unit's rows are all alike, the
+        worst case for a count.
+        """
+        domain, codes = table
+        rng = np.random.default_rng(5)
+        newcomer = [rng.integers(0, s) for s in domain.sizes]
+        more = [np.append(c, np.full(rows_per_unit, x)) for c, x in zip(codes, newcomer, strict=True)]
+        fewer = [c[rows_per_unit:] for c in codes]
+        for other in (more, fewer):
+            replay, ledgers = Replay(), []
+            for neighbour in (codes, other):
+                with monkeypatch.context() as patch:
+                    replay.install(patch)
+                    curator = curator_for((domain, neighbour), rows_per_unit=rows_per_unit)
+                    run(self.name, curator)
+                ledgers.append(curator.entries)
+            replay.assert_neighbourly(rows_per_unit)
+            assert ledgers[0] == ledgers[1]
+
+    def test_hash_seeds_change_nothing(self):
+        script = (
+            "import pytest, hashlib\n"
+            "from tests.mechanisms.harness import *\n"
+            "patch = pytest.MonkeyPatch()\n"
+            "script_noise(patch, 1)\n"
+            f"measured = run({self.name!r}, curator_for(random_table([7, 3, 30, 5, 2, 11], 500)))\n"
+            "every = (*measured.one_ways, *measured.pairs)\n"
+            "print(hashlib.sha256(repr([(m.query.columns, m.sigma, m.values.tolist()) for m in every])"
+            ".encode()).hexdigest())\n"
+        )
+        found = set()
+        for seed in ("0", "1", "4242"):
+            environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+            done = subprocess.run(
+                [sys.executable, "-c", script], env=environment, capture_output=True, check=True, text=True
+            )
+            found.add(done.stdout.strip())
+        assert len(found) == 1
+        assert len(found.pop()) == len(hashlib.sha256().hexdigest())
+
+    def test_a_million_codes_among_thirty_columns_fit_in_time_and_memory(self, monkeypatch):
+        script_noise(monkeypatch, 2)
+        sizes = [1_000_000, *(2 + i % 9 for i in range(29))]
+        curator = curator_for(random_table(sizes, 5_000))
+        tracemalloc.start()
+        start = time.perf_counter()
+        measured = run(self.name, curator)
+        model = fit_tree(curator.domain, measured.one_ways, measured.pairs)
+        seconds, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert model.domain == curator.domain
+        assert peak < 600e6
+        assert seconds < 40
+
+
+class TestIndependent(Laws):
+    name = "independent"
+
+    def test_no_pair_is_measured(self):
+        measured = run("independent", curator_for(chain()))
+        assert not measured.pairs
+
+
+class TestMst(Laws):
+    name = "mst"
+
+
+def test_every_mechanism_is_under_the_laws():
+    assert {cls.name for cls in Laws.__subclasses__()} == set(MECHANISMS)
+
+
+def test_a_mechanism_is_found_by_its_name_and_says_what_it_does():
+    for name, mechanism in MECHANISMS.items():
+        assert mechanism.name == name
+        assert len(mechanism.summary) > 20
