@@ -151,7 +151,10 @@ def _moments(column: Plain, dtype: str) -> Any:
 def _dictionary(column: Plain, *, as_text: bool) -> Any:
     import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
 
-    labels = list(column.labels or ())
-    words = pa.array([str(label) for label in labels] if as_text else labels)
+    labels = () if column.labels is None else column.labels
+    if as_text:
+        words = pa.array([str(label) for label in labels], type=pa.string())
+    else:
+        words = pa.array(np.arange(len(labels)) if isinstance(labels, range) else labels)
     index = pa.array(column.drawn.points.astype(np.int32), mask=column.null)
     return pa.DictionaryArray.from_arrays(index, words, ordered=column.ordered)

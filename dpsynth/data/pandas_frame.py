@@ -1,23 +1,23 @@
 """Decoded columns to pandas frames.
 
-The dtype of a decoded column is a function of the schema and of the declared dtype alone. pandas picks
-some dtypes by looking at values: a null turns int64 into float64 and bool into object, one huge value
-turns int64 into uint64 or object, one garbled value turns a column of numbers into object or str. For columns of whole numbers, decimals and truths those
-dtypes are therefore one family, and the schema decides within it:
+The dtype of a decoded column is a function of the schema and of the declared dtype alone. Some dtypes,
+however, pandas chooses by looking at values: a null turns int64 into float64 and bool into object, a huge
+number turns int64 into uint64, one garbled value turns anything into object or str. Keeping those would
+tell of single rows, so where the declared dtype is one of them the schema decides:
 
-=========  =====================  ==================================================================
-form       ``missing: false``     ``missing: true``
-=========  =====================  ==================================================================
-whole      int64, or the          float64 (Int64 where the bounds exceed 2**53)
-           declared narrow int
-real       float64 or float32     float64 or float32
-truth      bool                   object (0/1 numbers, when the declared dtype is of numbers)
-=========  =====================  ==================================================================
+===========  ==============================  ==========================================
+form         ``missing: false``              ``missing: true``
+===========  ==============================  ==========================================
+whole        int64                           float64 (Int64 where bounds exceed 2**53)
+real         float64                         float64
+truth        bool                            object
+text         str (object before pandas 3)    str (object before pandas 3)
+moment       datetime64[us] for object; ISO 8601 texts for str and for numbers
+===========  ==============================  ==========================================
 
-Explicit dtypes (``Int64``, ``boolean``, ``string``, ``category``, ``datetime64``, ``...[pyarrow]``) are
-kept when they can hold everything the schema allows. Times declared as ``str`` or ``string`` come back as
-ISO 8601 texts, as ``object`` they come back as Python dates or datetimes. A ``category`` has the schema's
-values as its categories.
+Other dtypes are explicit (int8, float32, ``Int64``, ``boolean``, ``string``, ``category``, datetime64 with
+its unit and zone, ``...[pyarrow]``) and kept when they can hold everything the schema allows. A ``category``
+has the schema's values as its categories. Identifiers are numbers where the column was and the format allows.
 """
 
 from __future__ import annotations
@@ -62,9 +62,8 @@ def _array(column: Plain | Keys, dtype: str) -> Any:  # noqa: PLR0911  -- one re
         return _keys(column, dtype)
     if dtype == "category" and column.labels is not None:
         codes = np.where(column.null, -1, column.drawn.points)
-        return pd.Categorical.from_codes(
-            codes, categories=pd.Index(list(column.labels)), ordered=column.ordered
-        )
+        categories: Any = column.labels if isinstance(column.labels, range) else list(column.labels)
+        return pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=column.ordered)
     if dtype == "string":
         return _texts(column.texts(), dtype)
     match column.form:
@@ -74,7 +73,7 @@ def _array(column: Plain | Keys, dtype: str) -> Any:  # noqa: PLR0911  -- one re
             return _moments(column, dtype)
         case "real":
             return _reals(column, dtype)
-        case "truth" if dtype not in _NUMPY_INTS | _MASKED_INTS | _FLOATS | {"Float32", "Float64"}:
+        case "truth" if dtype not in _MASKED_INTS | {"Float32", "Float64"}:
             return _truths(column, dtype)
         case _:
             return _wholes(column, dtype)
@@ -98,8 +97,6 @@ def _keys(column: Keys, dtype: str) -> Any:
 def _texts(values: Any, dtype: str) -> Any:
     import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
-    if dtype == "object":
-        return values
     if dtype == "string":
         return pd.array(values, dtype="string")
     return pd.Series(values, dtype="str") if isinstance(pd.Series(["x"]).dtype, pd.StringDtype) else values
@@ -150,9 +147,7 @@ def _truths(column: Plain, dtype: str) -> Any:
 def _moments(column: Plain, dtype: str) -> Any:
     import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
-    if dtype == "object":
-        return column.objects()
-    if dtype == "str":
+    if dtype in {"str", "bool"} | _NUMPY_INTS | _FLOATS:
         return _texts(column.texts(), dtype)
     unit, zone = split_zone(dtype) if dtype.startswith("datetime64[") else ("us", None)
     counts, unit = column.micros(unit, zone)

@@ -1,16 +1,17 @@
 """As many pairs as the budget affords, chosen at once from noisy distances and measured at once.
 
-1. One-way marginals (40 % of the budget), denoised; nested resolutions of each column from them.
+1. One-way marginals, denoised; nested resolutions of each column from them. They get 25 % of the budget
+   first; the number of rows these suggest decides how much more they need (up to 70 % where rows are few).
 2. The distance of every pair from independence, at every resolution the noise could allow, by one Gaussian
    act (5 %).
 3. The pairs, and for each its resolution, of greatest gain less the error that their noise brings under
-   the best division of the budget; those are measured (55 %).
+   the best division of the rest of the budget; those are measured.
 4. A network is fitted: every pair denoised, as many as fit in a junction tree, and the rows drawn from it
    polished towards all of them.
 
 The choice maximises ``sum e - Y**1.5 / sqrt(B)`` over subsets, where ``e`` is a pair's noisy distance,
-``y = (w * sqrt(2/pi) * cells)**(2/3)``, ``Y`` the sum of ``y`` and ``B`` the budget: with shares in proportion to
-``y`` the second term is the expected L1 error of all tables. For a fixed price of a unit of ``y`` each pair
+``y = (w * sqrt(2/pi) * cells)**(2/3)``, ``Y`` the sum of ``y`` and ``B`` the budget: with shares in
+proportion to ``y`` the second term is the expected L1 error of all tables. For a fixed price of a unit of ``y`` each pair
 decides for itself; the price is found by bisection of the optimality condition ``price = 1.5 sqrt(Y / B)``.
 
 References: the selection is after SWIFT (google/dpsynth, unpublished) and PrivSyn (Zhang et al. 2021, section
@@ -19,6 +20,7 @@ References: the selection is after SWIFT (google/dpsynth, unpublished) and PrivS
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -32,6 +34,7 @@ import numpy.typing as npt
 from dpsynth.domain import Domain
 from dpsynth.errors import GuaranteeError
 from dpsynth.mechanisms.mechanism import (
+    AGAIN,
     Measured,
     Mechanism,
     Progress,
@@ -69,7 +72,8 @@ class Settings:
     """How the budget is divided.
 
     Attributes:
-        one_ways: Share of the budget for one-way marginals.
+        least: Share of the budget for one-way marginals before anything is known.
+        most: Largest share for one-way marginals, when rows are few for the noise.
         selection: Share for the distances from independence; the pairs get the rest.
         resolutions: Numbers of cells up to which a pair's resolution is refined, one option each.
 
@@ -77,30 +81,42 @@ class Settings:
         GuaranteeError: shares that are not positive or leave nothing for the pairs.
     """
 
-    one_ways: Fraction = Fraction(2, 5)
+    least: Fraction = Fraction(1, 4)
+    most: Fraction = Fraction(7, 10)
     selection: Fraction = Fraction(1, 20)
     resolutions: tuple[int, ...] = RESOLUTIONS
 
     def __post_init__(self) -> None:
-        if self.one_ways <= 0 or self.selection <= 0 or self.one_ways + self.selection >= 1:
+        if not (0 < self.least <= self.most and self.selection > 0 and self.most + self.selection < 1):
             raise GuaranteeError(
-                "the shares of one-way marginals and of selection must be positive and sum below 1"
+                "the shares of one-way marginals and of selection must be positive, least at most most, "
+                "and leave something for the pairs"
             )
 
-    @property
-    def pairs(self) -> Fraction:
-        """Share of the budget for pair marginals."""
-        return 1 - self.one_ways - self.selection
+    def one_ways(self, signal: float) -> Fraction:
+        """Return the share of one-way marginals: less where there are many rows for the noise.
+
+        Args:
+            signal: Estimated rows in units of the noise of a count that had the whole budget.
+        """
+        share = 0.42 * (4000.0 / max(signal, 1.0)) ** 0.15
+        return min(self.most, max(self.least, Fraction(round(100 * share), 100)))
 
 
 def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     domain, budget = curator.domain, curator.left
     if len(domain) == 1:
         return Measured(measure_one_ways(curator, budget, progress), ())
-    one_ways = measure_one_ways(curator, budget * settings.one_ways, progress)
+    one_ways = measure_one_ways(curator, budget * settings.least, progress)
     total, counts = one_way_estimates(domain, one_ways)
+    share = settings.one_ways(total * math.sqrt(signal_power(curator, budget)))
+    if share > settings.least:
+        more = measure_one_ways(curator, budget * (share - settings.least), progress, again=True)
+        one_ways = (*one_ways, *more)
+        total, counts = one_way_estimates(domain, one_ways)
     levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
-    power = signal_power(curator, budget * settings.pairs)
+    rest = budget * (1 - share - settings.selection)
+    power = signal_power(curator, rest)
     every = len(domain) * (len(domain) - 1) // 2
     options = pair_options(
         levels,
@@ -114,9 +130,8 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     chosen = _best_subset(options, gains, power, noise_weight(total * math.sqrt(power)))
     progress("choosing pairs", 1.0)
     if not chosen:
-        rest = budget * settings.pairs
         return Measured((*one_ways, *measure_one_ways(curator, rest, progress, again=True)), ())
-    pairs = measure_options(curator, [options[i] for i in chosen], budget * settings.pairs, progress)
+    pairs = measure_options(curator, [options[i] for i in chosen], rest, progress)
     return Measured(one_ways, pairs)
 
 
@@ -149,35 +164,42 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
     pairs = list(itertools.combinations(domain.sizes, 2))
     if not pairs:
         return (planned_one_ways(domain, budget, rows_per_unit, 1.0),)
-    share, selection, rest = float(settings.one_ways), float(settings.selection), float(settings.pairs)
+    selection, more = float(settings.selection), float(settings.most - settings.least)
+    least_rest, most_rest = 1 - float(settings.most) - selection, 1 - float(settings.least) - selection
     steps = (4, *settings.resolutions[:-1])  # what a pair's table must exceed to have one more resolution
     options = sum(1 + sum(a * b > s for s in steps) for a, b in pairs)
     most = [min(a * b, max(*settings.resolutions, COARSEST)) for a, b in pairs]
     least = min(min(a, 2) * min(b, 2) for a, b in pairs)
-    again = planned_one_ways(domain, budget, rows_per_unit, rest)
-    smallest = rest / (1 + (sum(map(share_weight, most)) - share_weight(min(most))) / share_weight(least))
+    smallest = 1 + (sum(map(share_weight, most)) - share_weight(min(most))) / share_weight(least)
+    again = planned_one_ways(domain, budget, rows_per_unit, more)
+    slight = planned_one_ways(domain, budget, rows_per_unit, 0.01)
+    instead = planned_one_ways(domain, budget, rows_per_unit, least_rest)
+
+    def sigma(share: float) -> float:
+        return rows_per_unit / math.sqrt(budget * share)
+
     return (
-        planned_one_ways(domain, budget, rows_per_unit, share),
+        planned_one_ways(domain, budget, rows_per_unit, float(settings.least)),
+        dataclasses.replace(
+            again,
+            purpose=AGAIN,
+            sigma=(again.sigma[0], slight.sigma[1]),
+            note="up to this share where rows are few for the noise; what they do not need, the pairs get",
+        ),
         Stage(
             purpose=SCORES,
             acts=1,
             share=selection,
-            sigma=(
-                rows_per_unit * (len(pairs) / budget / selection) ** 0.5,
-                rows_per_unit * (options / budget / selection) ** 0.5,
-            ),
+            sigma=(sigma(selection / len(pairs)), sigma(selection / options)),
             cells=options,
             note="each pair of columns, at the resolutions the noise allows",
         ),
         Stage(
             purpose=PAIRS,
             acts=max(len(pairs), len(domain)),
-            share=rest,
-            sigma=(
-                rows_per_unit / (budget * rest) ** 0.5,
-                max(rows_per_unit / (budget * smallest) ** 0.5, again.sigma[1]),
-            ),
-            cells=max(sum(most), again.cells),
+            share=least_rest,
+            sigma=(sigma(most_rest), max(sigma(least_rest / smallest), instead.sigma[1])),
+            cells=max(sum(most), instead.cells),
             note="the pairs worth their noise, larger tables at larger shares; if none is, columns again",
         ),
     )

@@ -80,15 +80,16 @@ def _coarsen(level: Level, masses: Floats, target: int) -> Level:
 
 def _cut_line(shares: Floats, target: int) -> Groups:
     """Cut an ordered run into contiguous groups of about ``1/target``; larger codes stay alone."""
-    groups = np.zeros(shares.size, dtype=np.int64)
+    groups: list[int] = []
     group, filled, alone = -1, np.inf, False
-    for i, share in enumerate(shares):
+    for share in shares.tolist():
         atom = share >= 1.0 / target
         if alone or atom or filled + share / 2 > 1.0 / target:
             group, filled = group + 1, 0.0
-        groups[i], alone = group, atom
+        groups.append(group)
+        alone = atom
         filled += share
-    return groups
+    return np.array(groups, dtype=np.int64)
 
 
 def _merge_tail(shares: Floats, target: int) -> Groups:

@@ -106,6 +106,12 @@ class Schema(BaseModel):
         if "" in self.columns:
             raise MisplacedError("a column name is empty; every column needs a name", "columns", "")
         unit = self.privacy_unit.column if isinstance(self.privacy_unit, UnitColumn) else ""
+        if unit == "row":
+            raise MisplacedError(
+                "a unit column called row would read like one row each; rename the column in the data",
+                "privacy_unit",
+                "column",
+            )
         if unit and unit in self.columns and not isinstance(self.columns[unit], Identifier):
             raise MisplacedError(
                 "the privacy unit's column is never learned; declare it kind: identifier, or leave it out",

@@ -79,7 +79,7 @@ def test_rows_kept_differ_from_run_to_run():
         [
             "2020-01-01",
             dt.date(2020, 1, 1),
-            dt.datetime(2020, 1, 1),
+            dt.datetime(2020, 1, 1),  # noqa: DTZ001  -- naive on purpose
             pd.Timestamp("2020-01-01"),
             "2020-01-01T01:00:00+01:00",
         ],

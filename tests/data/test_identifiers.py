@@ -65,7 +65,7 @@ def test_long_formats_are_distinct_and_reproducible():
         ("pandas", "int64", "#" * 25, "str"),
         ("pandas", "int64", "@####", "str"),
         ("pandas", "file", "#####", "str"),
-        ("pandas", "object", "#####", "object"),
+        ("pandas", "object", "#####", "str"),
         ("pandas", "string", "#####", "string"),
         ("pandas", "category", "#####", "str"),
         ("polars", "Int64", "#####", "Int64"),

@@ -35,7 +35,7 @@ def codes_of(data, schema=SCHEMA):
 
 
 def refusal(function, *arguments):
-    """Run something that must be refused; return the error, having checked that it quotes no private value."""
+    """Run what must be refused; return the error, having checked that it quotes no private value."""
     with pytest.raises(DataError) as caught:
         function(*arguments)
     error = caught.value
@@ -119,7 +119,7 @@ def test_files_that_are_refused(name, content, message, tmp_path):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(MissingFileError, match="nowhere.csv: no such file"):
+    with pytest.raises(MissingFileError, match=r"nowhere\.csv: no such file"):
         open_source(tmp_path / "nowhere.csv")
 
 
@@ -171,14 +171,13 @@ def test_parquet_gives_pandas_dtypes(tmp_path):
     frame.to_parquet(path)
     assert dict(open_source(path).layout.dtypes) == {
         **dict.fromkeys(["i"], "int8"),
-        **{
-            "f": "float32",
-            "d": "float64",
-            "b": "bool",
-            "t": "datetime64[ms]",
-            "z": "datetime64[us, Europe/Paris]",
-        },
-        **{"c": "category", "s": "file"},
+        "f": "float32",
+        "d": "float64",
+        "b": "bool",
+        "t": "datetime64[ms]",
+        "z": "datetime64[us, Europe/Paris]",
+        "c": "category",
+        "s": "file",
     }
 
 

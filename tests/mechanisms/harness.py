@@ -9,6 +9,7 @@ import numpy as np
 
 from dpsynth.domain import Axis, Domain
 from dpsynth.mechanisms import MECHANISMS
+from dpsynth.model.estimation import fit_tree
 from dpsynth.privacy import noise
 from dpsynth.privacy.curator import Curator
 from dpsynth.privacy.guarantee import Guarantee
@@ -68,6 +69,11 @@ def curator_for(table, *, epsilon=1.0, delta=1e-9, rows_per_unit=1, backend="exa
 
 def run(name, curator, progress=lambda stage, fraction: None):
     return MECHANISMS[name].run(curator, progress)
+
+
+def fit(domain, measured):
+    """The model that a release would get from these measurements."""
+    return fit_tree(domain, measured.one_ways, measured.pairs)
 
 
 @dataclass

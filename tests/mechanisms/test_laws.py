@@ -15,7 +15,6 @@ import pytest
 
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.mechanisms.mechanism import AGAIN
-from dpsynth.model.estimation import fit_tree
 from dpsynth.privacy.acts import price
 from tests.conftest import ROOT
 from tests.mechanisms.harness import (
@@ -23,6 +22,7 @@ from tests.mechanisms.harness import (
     Replay,
     chain,
     curator_for,
+    fit,
     random_table,
     run,
     script_noise,
@@ -101,7 +101,7 @@ class Laws:
 
     def test_what_it_measured_makes_a_model(self, curator):
         measured = run(self.name, curator)
-        model = fit_tree(curator.domain, measured.one_ways, measured.pairs)
+        model = fit(curator.domain, measured)
         rows = model.sample(30, np.random.default_rng(0))
         assert all(c.size == 30 for c in rows)
 
@@ -167,15 +167,15 @@ class Laws:
         assert len(found) == 1
         assert len(found.pop()) == len(hashlib.sha256().hexdigest())
 
-    def test_a_million_codes_among_thirty_columns_fit_in_time_and_memory(self, monkeypatch):
+    def test_a_column_of_a_million_codes_fits_in_time_and_memory(self, monkeypatch):
         script_noise(monkeypatch, 2)
-        sizes = [1_000_000, *(2 + i % 9 for i in range(29))]
+        sizes = [1_000_000, 2, 7, 300, 4, 11, 3]
         curator = curator_for(random_table(sizes, 5_000))
         tracemalloc.start()
-        start = time.perf_counter()
+        start = time.process_time()
         measured = run(self.name, curator)
-        model = fit_tree(curator.domain, measured.one_ways, measured.pairs)
-        seconds, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+        model = fit(curator.domain, measured)
+        seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert model.domain == curator.domain
         assert peak < 600e6

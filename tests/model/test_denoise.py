@@ -141,9 +141,9 @@ def test_a_million_cells_are_denoised_within_time_and_memory(ordered):
     truth[200_000:400_000] += 3.0
     noisy = truth + rng.normal(0, 20, size)
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     found = denoise_one_way(noisy, 20.0, ordered=ordered, total=float(truth.sum()))
-    seconds, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+    seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert is_estimate(found, (size,), float(truth.sum()))
     raw = project_to_simplex(noisy, float(truth.sum()))

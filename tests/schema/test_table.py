@@ -85,6 +85,7 @@ def test_a_privacy_unit_left_open_is_an_error_at_its_line(text, line):
         ({"column": "p", "max_row": 3, "max_rows": 3}, "max_row", "did you mean max_rows?"),
         ({"column": "p"}, "max_rows", "the key max_rows is missing; state the most rows"),
         ({"max_rows": 3}, "column", "the key column is missing; name the column"),
+        ({"column": "row", "max_rows": 3}, "column", "would read like one row each"),
     ],
 )
 def test_a_unit_column_is_checked(unit, key, said):

@@ -115,14 +115,14 @@ def garbage() -> st.SearchStrategy[Any]:
                 *(
                     dt.date(1, 1, 1),
                     dt.date(9999, 12, 31),
-                    dt.datetime(2020, 1, 1, 12),
+                    dt.datetime(2020, 1, 1, 12),  # noqa: DTZ001  -- naive on purpose
                     dt.time(3),
                     dt.timedelta(days=1),
                 ),
                 *(
                     dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
                     dt.datetime(1, 1, 1, tzinfo=_PARIS),
-                    dt.datetime.max,
+                    dt.datetime.max,  # noqa: DTZ901  -- naive on purpose
                 ),
                 *(
                     b"bytes",
