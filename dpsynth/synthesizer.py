@@ -17,7 +17,7 @@ from dpsynth.domain import Domain
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage
 from dpsynth.mechanisms.mechanism import ignore_progress
-from dpsynth.model.estimation import fit_tree
+from dpsynth.model.structure import fit_model
 from dpsynth.privacy.curator import Backend, Curator
 from dpsynth.privacy.guarantee import Calculus, Guarantee
 from dpsynth.release.release import Release
@@ -210,7 +210,7 @@ class Synthesizer:
         curator = Curator(table, self.guarantee, backend=self.noise)
         measured = self.mechanism.run(curator, report)
         report("fitting the model", 0.0)
-        model = fit_tree(codec.domain, measured.one_ways, measured.pairs)
+        model = fit_model(codec.domain, measured.one_ways, measured.pairs)
         report("fitting the model", 1.0)
         return Release(
             schema=self.schema,

@@ -49,7 +49,7 @@ def frame(rows=200, seed=0):
             "member": pd.array(rng.random(rows) < 0.3 + 0.2 * size, dtype="boolean"),
             "age": pd.array(20 + 20 * size + rng.integers(0, 20, rows), dtype="Int64"),
             "pay": np.round(10.0 * size + rng.random(rows) * 50, 1),
-            "born": [dt.date(1990 + int(y), 5, 17) for y in rng.integers(0, 10, rows)],
+            "born": np.array([f"{1990 + y}-05-17" for y in rng.integers(0, 10, rows)], dtype="M8[us]"),
             "key": pd.array([f"K-{i:05d}" for i in range(rows)], dtype="str"),
         }
     )

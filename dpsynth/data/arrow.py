@@ -121,8 +121,6 @@ def _dictionary(column: Any) -> Factored:
 def _indexed(encoded: Any, *, text_bytes: bool) -> Factored:
     import pyarrow as pa  # noqa: PLC0415  -- lazy: pyarrow costs 0.1 s at import
 
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
     index: Ints = _numpy(encoded.indices.cast(pa.int64()).fill_null(-1))
     words = encoded.dictionary
     if _is_text(words.type):

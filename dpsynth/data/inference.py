@@ -150,7 +150,8 @@ def _numbers(name: str, cells: Cells, look: _Look, *, may_be_key: bool) -> Guess
         return Guess({"kind": "integer", "missing": look.missing, "lower": 0, "upper": 1})
     if bool(np.all(np.rint(values) == values)):
         exact = [
-            int(v) if abs(v) < 2**62 else int(math.copysign(2**62, v)) for v in (values.min(), values.max())
+            int(v) if abs(v) < 2**61 else int(math.copysign(2**61 - 1, v))
+            for v in (values.min(), values.max())
         ]
         if may_be_key and exact[0] >= 0 and _is_key(name, look):
             return _key(look, "#" * len(str(exact[1])))

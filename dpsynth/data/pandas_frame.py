@@ -141,7 +141,7 @@ def _truths(column: Plain, dtype: str) -> Any:
 
     if dtype == "boolean":
         return pd.arrays.BooleanArray(column.wholes().astype(bool), column.null)
-    return column.objects() if column.missing else column.wholes().astype(bool)
+    return column.truths() if column.missing else column.wholes().astype(bool)
 
 
 def _moments(column: Plain, dtype: str) -> Any:

@@ -120,7 +120,10 @@ class Plain:
                 chosen: npt.NDArray[np.object_] = words[np.where(self.null, -1, self.drawn.points)]
                 return chosen
             case "moment":
-                return _mapped(str, self.objects())
+                day = isinstance(self.coder.spec, Date)
+                return _mapped(
+                    lambda point: _moment_text(point, day=day), self._with_nulls(self.drawn.points)
+                )
             case "truth":
                 return self._with_nulls(np.array(["False", "True"], dtype=object)[self.wholes()])
             case "real" if isinstance(self.coder.spec, Real) and self.coder.spec.decimals:
@@ -131,20 +134,9 @@ class Plain:
             case _:
                 return _mapped(str, self._with_nulls(self.wholes()))
 
-    def objects(self) -> npt.NDArray[np.object_]:
-        """Return Python values, ``None`` where missing."""
-        match self.form:
-            case "text":
-                return self.texts()
-            case "moment":
-                day = isinstance(self.coder.spec, Date)
-                return _mapped(lambda micros: _moment(micros, day=day), self._with_nulls(self.drawn.points))
-            case "truth":
-                return self._with_nulls(self.wholes().astype(bool))
-            case "real":
-                return self._with_nulls(self.floats())
-            case _:
-                return self._with_nulls(self.wholes())
+    def truths(self) -> npt.NDArray[np.object_]:
+        """Return ``True`` and ``False``, ``None`` where missing."""
+        return self._with_nulls(self.wholes().astype(bool))
 
     def micros(self, unit: str, zone: str | None) -> tuple[Ints, str]:
         """Return counts of a time unit since 1970 and the unit, widened where the bounds need it.
@@ -190,9 +182,9 @@ def _decimal_text(point: int, decimals: int) -> str:
     return f"{'-' if point < 0 else ''}{whole}.{fraction:0{decimals}d}"
 
 
-def _moment(micros: int, *, day: bool) -> dt.date:
+def _moment_text(micros: int, *, day: bool) -> str:
     moment = _EPOCH + dt.timedelta(microseconds=micros)
-    return moment.date() if day else moment
+    return str(moment.date() if day else moment)
 
 
 def _to_instants(micros: Ints, zone: str) -> Ints:

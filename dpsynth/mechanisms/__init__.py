@@ -9,7 +9,8 @@ from __future__ import annotations
 from dpsynth.mechanisms.independent import INDEPENDENT
 from dpsynth.mechanisms.mechanism import Mechanism, Progress, Stage
 from dpsynth.mechanisms.mst import MST
+from dpsynth.mechanisms.oneshot import ONESHOT
 
 __all__ = ["MECHANISMS", "Mechanism", "Progress", "Stage"]
 
-MECHANISMS: dict[str, Mechanism] = {m.name: m for m in (INDEPENDENT, MST)}
+MECHANISMS: dict[str, Mechanism] = {m.name: m for m in (INDEPENDENT, MST, ONESHOT)}

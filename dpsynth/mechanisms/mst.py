@@ -20,6 +20,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -37,17 +38,27 @@ from dpsynth.mechanisms.mechanism import (
     measure_one_ways,
     planned_one_ways,
 )
+from dpsynth.mechanisms.pairs import (
+    COARSEST,
+    NOISE,
+    PAIRS,
+    RESOLUTIONS,
+    SCORES,
+    Option,
+    dependence_gains,
+    measure_options,
+    noise_weight,
+    pair_options,
+    share_weight,
+    signal_power,
+)
 from dpsynth.model.estimation import one_way_estimates
-from dpsynth.model.groups import group_sums
-from dpsynth.model.levels import Level, nested_levels
-from dpsynth.privacy.curator import Curator, Marginal
+from dpsynth.model.levels import nested_levels
+from dpsynth.privacy.curator import Curator
 
 __all__ = ["MST", "Settings", "spanning_tree"]
 
 Floats = npt.NDArray[np.float64]
-
-_COARSEST = 1024  # cells that no pair's coarsest table exceeds
-_NOISE = math.sqrt(2 / math.pi)  # E|N(0, 1)|
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +77,7 @@ class Settings:
 
     one_ways: Fraction = Fraction(3, 5)
     selection: Fraction = Fraction(1, 20)
-    resolutions: tuple[int, ...] = (32, 128, 512, 2048, 8192)
+    resolutions: tuple[int, ...] = RESOLUTIONS
     penalty: bool = True
 
     def __post_init__(self) -> None:
@@ -81,15 +92,6 @@ class Settings:
         return 1 - self.one_ways - self.selection
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Option:
-    """A pair at one resolution: what it may cost and bring."""
-
-    query: Marginal
-    reference: npt.NDArray[np.int64]
-    sampling: float  # expected L1 distance from independence of independent columns, in rows
-
-
 def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int) -> tuple[Stage, ...]:
     pairs = len(domain) * (len(domain) - 1) // 2
     if not pairs:
@@ -99,8 +101,8 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
     options = sum(1 + sum(a * b > s for s in steps) for a, b in itertools.combinations(domain.sizes, 2))
     again = planned_one_ways(domain, budget, rows_per_unit, rest)
     least, cells = _table_sizes(settings, domain)
-    weights = [_weight(c) for c in cells]
-    smallest_part = rest / (1 + sum(weights[1:]) / _weight(least))
+    weights = [share_weight(c) for c in cells]
+    smallest_part = rest / (1 + sum(weights[1:]) / share_weight(least))
     return (
         planned_one_ways(domain, budget, rows_per_unit, share),
         Stage(
@@ -115,7 +117,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             note="each pair of columns, at the resolutions the noise allows",
         ),
         Stage(
-            purpose=EDGES,
+            purpose=PAIRS,
             acts=len(domain),
             share=rest,
             sigma=(
@@ -130,7 +132,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
 
 def _table_sizes(settings: Settings, domain: Domain) -> tuple[int, list[int]]:
     """Return the fewest cells that an edge's table can have, and the most of all edges', falling."""
-    limit = max(*settings.resolutions, _COARSEST)
+    limit = max(*settings.resolutions, COARSEST)
     pairs = list(itertools.combinations(domain.sizes, 2))
     most = sorted((min(a * b, limit) for a, b in pairs), reverse=True)
     return min(min(a, 2) * min(b, 2) for a, b in pairs), most[: len(domain) - 1]
@@ -144,102 +146,33 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     total, counts = one_way_estimates(domain, one_ways)
     levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
     edge_budget = budget * settings.edges
-    power = float(edge_budget) * (1 if curator.calculus == "gdp" else 2) / curator.guarantee.rows_per_unit**2
-    options = [
-        option
-        for pair in itertools.combinations(range(len(domain)), 2)
-        for option in _options(
-            settings, pair, levels, counts, total=total, sigma=math.sqrt(len(domain) / power)
-        )
-    ]
-    progress("choosing pairs", 0.0)
-    references = {id(o.query): o.reference for o in options}
-    scores, _ = curator.score(
-        [o.query for o in options],
-        lambda query: references[id(query)],
-        budget=budget * settings.selection,
-        purpose=SCORES,
+    power = signal_power(curator, edge_budget)
+    options = pair_options(
+        levels,
+        counts,
+        total=total,
+        sigma=math.sqrt(len(domain) / power),
+        resolutions=settings.resolutions,
     )
-    gains = np.sqrt(np.maximum(np.maximum(scores, 0.0) ** 2 - np.square([o.sampling for o in options]), 0.0))
-    noise_weight = _noise_weight(total * math.sqrt(power)) if settings.penalty else 0.0
-    chosen = _best_forest(options, gains, power, noise_weight)
+    progress("choosing pairs", 0.0)
+    gains = dependence_gains(curator, options, budget * settings.selection)
+    weight = noise_weight(total * math.sqrt(power)) if settings.penalty else 0.0
+    chosen = _best_forest(options, gains, power, weight)
     progress("choosing pairs", 1.0)
     if not chosen:
         return Measured((*one_ways, *measure_one_ways(curator, edge_budget, progress, again=True)), ())
-    weights = [_weight(options[i].query.cells) for i in chosen]
-    measured = []
-    for i, weight in zip(chosen, weights, strict=True):
-        part = edge_budget * Fraction(weight) / sum(Fraction(w) for w in weights)
-        measured.append(curator.measure(options[i].query, budget=part, purpose=EDGES))
-        progress("measuring pairs", len(measured) / len(chosen))
-    return Measured(one_ways, tuple(measured))
+    return Measured(one_ways, measure_options(curator, [options[i] for i in chosen], edge_budget, progress))
 
 
-def _options(
-    settings: Settings,
-    pair: tuple[int, int],
-    levels: list[tuple[Level, ...]],
-    counts: list[Floats],
-    *,
-    total: float,
-    sigma: float,
-) -> list[_Option]:
-    """Return a pair's resolutions, coarsest first, leaving out those whose noise would drown any signal.
-
-    From the coarsest on, the column of fewer groups is refined first, as long as the table stays within
-    the next of the settings' resolutions.
-    """
-    first, second = pair
-    at = [len(levels[first]) - 1, len(levels[second]) - 1]
-    chosen = [tuple(at)]
-    for limit in settings.resolutions:
-        while True:
-            finer = []
-            for side, column in enumerate(pair):
-                step = [at[0] - (side == 0), at[1] - (side == 1)]
-                if step[side] >= 0 and levels[first][step[0]].size * levels[second][step[1]].size <= limit:
-                    finer.append((levels[column][at[side]].size, step))
-            if not finer:
-                break
-            at = min(finer)[1]
-        if tuple(at) != chosen[-1]:
-            chosen.append(tuple(at))
-    options: list[_Option] = []
-    for i, j in chosen:
-        a, b = levels[first][i], levels[second][j]
-        if options and _NOISE * sigma * a.size * b.size > 3 * total:
-            break
-        rows = group_sums(a.groups, counts[first], a.size)
-        columns = group_sums(b.groups, counts[second], b.size)
-        product = np.outer(rows, columns) / total
-        # E|Poisson(m) - m|: how far independent columns stray by the chance of who is in the table.
-        stray = np.where(product < 1.5, 2 * product * np.exp(-product), np.sqrt(2 * product / np.pi))
-        query = Marginal(pair, (a.groups, b.groups))
-        options.append(_Option(query, np.rint(product).astype(np.int64), float(stray.sum())))
-    return options
-
-
-def _noise_weight(signal: float) -> float:
-    """Return by how much denoising shrinks the error of a noisy table: more of it where the signal is strong.
-
-    ``signal`` is the number of rows in units of the noise of a pair that had the whole budget.
-    """
-    return min(0.7, max(0.05, 0.3 * math.sqrt(8000.0 / max(signal, 1.0))))
-
-
-def _weight(cells: int) -> float:
-    return math.pow(cells, 2 / 3)
-
-
-def _best_forest(options: list[_Option], gains: Floats, power: float, noise_weight: float) -> list[int]:
+def _best_forest(options: Sequence[Option], gains: Floats, power: float, weight: float) -> list[int]:
     """Choose options, at most one a pair and no cycle, of greatest gain less the error of their noise.
 
     With shares by the 2/3 rule the edges' expected L1 error is ``Y**1.5 / sqrt(power)``, where ``Y`` is the
-    sum of ``y = (noise_weight * sqrt(2/pi) * cells)**(2/3)``. For a fixed price ``1.5 * sqrt(Y / power)`` of
+    sum of ``y = (weight * sqrt(2/pi) * cells)**(2/3)``. For a fixed price ``1.5 * sqrt(Y / power)`` of
     a unit of ``y`` the best choice is a maximum spanning forest; the price is then updated, and the best
     choice seen is kept.
     """
-    sizes = np.array([(noise_weight * _NOISE * o.query.cells) ** (2 / 3) for o in options])
+    sizes = np.array([(weight * NOISE * o.query.cells) ** (2 / 3) for o in options])
     best: list[int] = []
     best_value = 0.0
     amount = float(np.median(sizes)) * len({c for o in options for c in o.query.columns})
@@ -258,10 +191,6 @@ def _best_forest(options: list[_Option], gains: Floats, power: float, noise_weig
             break
         amount = (amount + max(used, float(sizes.min()))) / 2
     return best
-
-
-SCORES = "distances of pairs from independence"
-EDGES = "pair marginals"
 
 
 def spanning_tree(settings: Settings) -> Mechanism:

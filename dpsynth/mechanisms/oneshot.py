@@ -11,8 +11,8 @@
 
 The choice maximises ``sum e - Y**1.5 / sqrt(B)`` over subsets, where ``e`` is a pair's noisy distance,
 ``y = (w * sqrt(2/pi) * cells)**(2/3)``, ``Y`` the sum of ``y`` and ``B`` the budget: with shares in
-proportion to ``y`` the second term is the expected L1 error of all tables. For a fixed price of a unit of ``y`` each pair
-decides for itself; the price is found by bisection of the optimality condition ``price = 1.5 sqrt(Y / B)``.
+proportion to ``y`` the second term is the expected L1 error of all tables. For a fixed price of a unit of
+``y`` each pair decides for itself; the price is found by bisection of ``price = 1.5 sqrt(Y / B)``.
 
 References: the selection is after SWIFT (google/dpsynth, unpublished) and PrivSyn (Zhang et al. 2021, section
 4), with resolutions, debiased scores and no limit by cliques; nothing is spent on larger marginals.

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from dpsynth.domain import Domain
 from dpsynth.model.consistency import Observation, reconcile_column, total_estimate
 from dpsynth.model.denoise import denoise_one_way, denoise_pair
+from dpsynth.model.estimates import Edge
 from dpsynth.model.groups import group_sums
-from dpsynth.model.tree import Edge, TreeModel
+from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Measurement
 
 __all__ = ["estimate_marginals", "fit_tree", "one_way_estimates"]

@@ -75,7 +75,7 @@ class NetworkModel:
         if len(self.groups) != len(self.domain) or len(self.tree.sizes) != len(self.domain):
             raise ValueError("the model's states do not fit the number of columns")
         for axis, groups, size in zip(self.domain, self.groups, self.tree.sizes, strict=True):
-            if groups.shape != (axis.size,) or not np.array_equal(np.unique(groups), np.arange(size)):
+            if groups.shape != (axis.size,) or size > axis.size or set(groups.tolist()) != set(range(size)):
                 raise ValueError(f"the states of {axis.name!r} are not groups of its codes")
         if len(self.tables) != len(self.tree.cliques):
             raise ValueError("the model needs one table a clique")

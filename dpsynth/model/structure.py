@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from dpsynth.model.network import NetworkModel
 from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Measurement
 
-__all__ = ["Model", "fit_model", "fit_network"]
+__all__ = ["Model", "fit_model", "fit_network", "read_model"]
 
 Model = TreeModel | NetworkModel
 Floats = npt.NDArray[np.float64]
@@ -74,6 +75,19 @@ def fit_network(
     margins = [group_sums(g, node) for g, node in zip(groups, nodes, strict=True)]
     tables, _ = calibrate(tree, margins, targets)
     return NetworkModel(domain, total, nodes, edges, groups, tree, tables)
+
+
+def read_model(meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Model:
+    """Rebuild a model of either kind from its ``to_arrays``, checking everything.
+
+    Raises:
+        ValueError, KeyError, TypeError: the content is not that of a model.
+    """
+    if meta["model"] == "tree":
+        return TreeModel.from_arrays(meta, arrays)
+    if meta["model"] == "network":
+        return NetworkModel.from_arrays(meta, arrays)
+    raise ValueError("this version reads models of the kinds 'tree' and 'network'")
 
 
 def _is_forest(columns: int, edges: Sequence[Edge]) -> bool:

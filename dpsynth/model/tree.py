@@ -14,7 +14,6 @@ Reference: Chow, Liu 1968, IEEE Trans. IT 14(3); Wainwright, Jordan 2008, sectio
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -22,37 +21,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from dpsynth.domain import Axis, Domain
+from dpsynth.domain import Domain
+from dpsynth.model.estimates import Edge, check_estimates, estimates_from_arrays, estimates_to_arrays
 from dpsynth.model.groups import group_sums
 from dpsynth.model.sampling import Method, draw_given, draw_within
 
-__all__ = ["Edge", "TreeModel"]
+__all__ = ["TreeModel"]
 
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
 
 _LARGEST_MARGINAL = 2**26  # cells
-_TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Edge:
-    """A dependence between two columns.
-
-    Attributes:
-        first: Position of a column.
-        second: Position of another.
-        first_groups: Group, from 0, of each code of the first column.
-        second_groups: Group, from 0, of each code of the second.
-        table: Joint probabilities of the groups, shape ``(first groups, second groups)``, of sum 1.
-    """
-
-    first: int
-    second: int
-    first_groups: Groups
-    second_groups: Groups
-    table: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,36 +56,13 @@ class TreeModel:
     edges: tuple[Edge, ...]
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.total) and self.total >= 0):
-            raise ValueError("the model's total is not a finite number of at least 0")
-        if len(self.nodes) != len(self.domain):
-            raise ValueError(f"{len(self.nodes)} one-way distributions for {len(self.domain)} columns")
-        for axis, node in zip(self.domain, self.nodes, strict=True):
-            if node.shape != (axis.size,) or not _is_distribution(node):
-                raise ValueError(
-                    f"the one-way distribution of {axis.name!r} is not one over {axis.size} codes"
-                )
+        check_estimates(self.domain, self.total, self.nodes, self.edges)
         component = list(range(len(self.domain)))
         for edge in self.edges:
-            self._check_edge(edge)
             here, there = component[edge.first], component[edge.second]
             if here == there:
                 raise ValueError("the model's edges close a cycle")
             component = [here if c == there else c for c in component]
-
-    def _check_edge(self, edge: Edge) -> None:
-        ends = ((edge.first, edge.first_groups, 1), (edge.second, edge.second_groups, 0))
-        if edge.table.ndim != 2 or not _is_distribution(edge.table):
-            raise ValueError("an edge's table is not a joint distribution of two columns")
-        for column, groups, other in ends:
-            if not 0 <= column < len(self.domain):
-                raise ValueError("an edge names a column outside the domain")
-            name, size = self.domain.names[column], edge.table.shape[1 - other]
-            if groups.shape != (self.domain.axes[column].size,) or groups.min() < 0 or groups.max() >= size:
-                raise ValueError(f"an edge's grouping of {name!r} does not fit its table")
-            margin = group_sums(groups, self.nodes[column], size)
-            if np.abs(margin - edge.table.sum(axis=other)).max() > _TOLERANCE:
-                raise ValueError(f"an edge's margin disagrees with the one-way distribution of {name!r}")
 
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
@@ -268,18 +225,8 @@ class TreeModel:
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return the model as JSON values and plain arrays, for saving."""
-        meta = {
-            "model": "tree",
-            "total": self.total,
-            "axes": [{"name": a.name, "size": a.size, "ordered": a.ordered} for a in self.domain],
-            "edges": [{"first": e.first, "second": e.second} for e in self.edges],
-        }
-        arrays: dict[str, npt.NDArray[Any]] = {f"node_{i}": node for i, node in enumerate(self.nodes)}
-        for i, edge in enumerate(self.edges):
-            arrays[f"edge_{i}_table"] = edge.table
-            arrays[f"edge_{i}_first"] = edge.first_groups
-            arrays[f"edge_{i}_second"] = edge.second_groups
-        return meta, arrays
+        meta, arrays = estimates_to_arrays(self.domain, self.total, self.nodes, self.edges)
+        return {"model": "tree", **meta}, arrays
 
     @classmethod
     def from_arrays(cls, meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
@@ -290,35 +237,7 @@ class TreeModel:
         """
         if meta["model"] != "tree":
             raise ValueError("this version reads models of the kind 'tree'")
-        try:
-            axes = tuple(Axis(str(a["name"]), int(a["size"]), int(a["ordered"])) for a in meta["axes"])
-            ends = [(int(e["first"]), int(e["second"])) for e in meta["edges"]]
-            total = float(meta["total"])
-        except OverflowError:
-            raise ValueError("a number of the model is infinite or far too large") from None
-        nodes = tuple(_read(arrays, f"node_{i}", np.float64) for i in range(len(axes)))
-        edges = tuple(
-            Edge(
-                first,
-                second,
-                _read(arrays, f"edge_{i}_first", np.int64),
-                _read(arrays, f"edge_{i}_second", np.int64),
-                _read(arrays, f"edge_{i}_table", np.float64),
-            )
-            for i, (first, second) in enumerate(ends)
-        )
-        return cls(Domain(axes), total, nodes, edges)
-
-
-def _read(arrays: Mapping[str, npt.NDArray[Any]], name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    array = np.asarray(arrays[name])
-    if array.dtype.kind not in ("f" if dtype is np.float64 else "iu"):
-        raise ValueError(f"the model's array {name!r} is not one of {dtype.__name__}")
-    return array.astype(dtype, copy=False)
-
-
-def _is_distribution(values: Floats) -> bool:
-    return bool(np.isfinite(values).all() and (values >= 0).all() and abs(values.sum() - 1) <= _TOLERANCE)
+        return cls(*estimates_from_arrays(meta, arrays))
 
 
 def _distinct(told: Sequence[Groups], size: int) -> tuple[Groups, list[Groups]]:

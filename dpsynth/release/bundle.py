@@ -22,7 +22,7 @@ from dpsynth.data.codec import Codec
 from dpsynth.data.layout import Layout
 from dpsynth.domain import Domain
 from dpsynth.errors import DpsynthError, ReleaseError
-from dpsynth.model.tree import TreeModel
+from dpsynth.model.structure import Model, read_model
 from dpsynth.privacy.curator import Marginal, Measurement
 from dpsynth.release import container
 from dpsynth.release.arrays import from_npy, to_npy
@@ -112,7 +112,7 @@ class Bundle:
         """
         return Statement.from_dict(parse(self.members["statement.json"], "statement.json"))
 
-    def model(self) -> TreeModel:
+    def model(self) -> Model:
         """Read ``model.json`` and its arrays.
 
         Raises:
@@ -124,10 +124,13 @@ class Bundle:
         expected = {f"node_{i}": "<f8" for i in range(len(meta["axes"]))}
         for i in range(len(meta["edges"])):
             expected |= {f"edge_{i}_table": "<f8", f"edge_{i}_first": "<i8", f"edge_{i}_second": "<i8"}
+        if meta["model"] == "network":
+            expected |= {f"states_{i}": "<i8" for i in range(len(meta["axes"]))}
+            expected |= {f"clique_{i}": "<f8" for i in range(len(meta["cliques"]))}
         _check_arrays(arrays, expected, "model")
         try:
             with np.errstate(all="ignore"):
-                return TreeModel.from_arrays(meta, arrays)
+                return read_model(meta, arrays)
         except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             raise ReleaseError(f"the model is not one: {error}") from None
 
@@ -293,12 +296,18 @@ def _members(release: Release) -> dict[str, bytes]:
 
 
 def _check_model(meta: dict[str, Any]) -> None:
-    check_fields(meta, {"model": str, "total": (float, int), "axes": list, "edges": list}, "model.json")
+    fields: dict[str, Any] = {"model": str, "total": (float, int), "axes": list, "edges": list}
+    if meta.get("model") == "network":
+        fields |= {"cliques": list, "parents": list}
+    check_fields(meta, fields, "model.json")
     number(meta["total"], "model.json: total")
     for i, axis in enumerate(meta["axes"]):
         check_fields(axis, {"name": str, "size": int, "ordered": int}, f"model.json, axis {i}")
     for i, edge in enumerate(meta["edges"]):
         check_fields(edge, {"first": int, "second": int}, f"model.json, edge {i}")
+    for clique in [*meta.get("cliques", ()), meta.get("parents", [])]:
+        if not isinstance(clique, list) or any(type(column) is not int for column in clique):
+            raise ReleaseError("model.json: cliques and parents are lists of whole numbers")
 
 
 def _check_arrays(arrays: _Arrays, expected: Mapping[str, str], folder: str) -> None:

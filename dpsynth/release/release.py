@@ -14,7 +14,7 @@ from dpsynth.data.codec import Codec
 from dpsynth.data.layout import FrameKind, Layout
 from dpsynth.errors import InputError, ReleaseError
 from dpsynth.model.sampling import Method
-from dpsynth.model.tree import TreeModel
+from dpsynth.model.structure import Model
 from dpsynth.privacy.curator import Measurement
 from dpsynth.release.documents import shown
 from dpsynth.release.statement import Statement
@@ -42,7 +42,7 @@ class Release:
 
     schema: Schema
     layout: Layout
-    model: TreeModel
+    model: Model
     measurements: tuple[Measurement, ...]
     statement: Statement
 

@@ -24,7 +24,7 @@ import numpy as np
 from dpsynth import __version__
 from dpsynth.data.layout import Layout
 from dpsynth.errors import ReleaseError, VerificationError
-from dpsynth.model.tree import TreeModel
+from dpsynth.model.structure import Model
 from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
 from dpsynth.privacy.curator import Entry, Measurement
 from dpsynth.privacy.guarantee import gdp_delta, zcdp_delta
@@ -254,13 +254,13 @@ def _unpaid(measurement: Measurement, entry: Entry, names: tuple[str, ...]) -> s
     return ""
 
 
-def _model(model: TreeModel, domain: object) -> _Finding:
+def _model(model: Model, domain: object) -> _Finding:
     if model.domain != domain:
         return False, "names, sizes or order of its columns are not those the schema gives"
     return True, f"its {len(model.domain)} columns have the codes that the schema gives them"
 
 
-def _support(model: TreeModel, measurements: tuple[Measurement, ...]) -> _Finding:
+def _support(model: Model, measurements: tuple[Measurement, ...]) -> _Finding:
     alone = {m.query.columns[0] for m in measurements if len(m.query.columns) == 1}
     for column, name in enumerate(model.domain.names):
         if column not in alone:

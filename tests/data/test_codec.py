@@ -340,7 +340,8 @@ def test_a_million_categories_and_none_of_them_listed():
 
 
 def test_too_many_digits_are_refused_with_the_line():
-    text = "privacy_unit: row\ncolumns:\n  x: {kind: real, missing: false, lower: 0, upper: 1000000, decimals: 10}\n"
+    column = "{kind: real, missing: false, lower: 0, upper: 1000000, decimals: 10}"
+    text = f"privacy_unit: row\ncolumns:\n  x: {column}\n"
     with pytest.raises(SchemaError, match="use fewer decimals") as caught:
         Codec(Schema.loads(text))
     assert (caught.value.key, caught.value.line) == ("columns.x.decimals", 3)

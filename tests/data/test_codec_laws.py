@@ -302,3 +302,18 @@ def test_calendar_ends_survive_every_unit(frame):
         layout = Layout(frame, (("t", dtype),))
         again = encode(codec, codec.decode(codes, layout, np.random.default_rng(0)))
         assert again[0].tolist() == codes[0].tolist(), dtype
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_lower_bound_between_two_seconds_widens_the_unit(unit):
+    spec = {
+        "kind": "datetime",
+        "missing": True,
+        "lower": "2020-01-01T00:00:00.250001",
+        "upper": "2020-01-02T00:00:00",
+    }
+    codec = Codec(Schema.from_dict({"privacy_unit": "row", "columns": {"t": {**spec, "bins": 40}}}))
+    codes = [np.arange(codec.domain.sizes[0], dtype=np.uint8)]
+    table = codec.decode(codes, Layout("pandas", (("t", f"datetime64[{unit}]"),)), np.random.default_rng(0))
+    assert table["t"].dtype == ("datetime64[ns]" if unit == "ns" else "datetime64[us]")
+    assert encode(codec, table)[0].tolist() == codes[0].tolist()

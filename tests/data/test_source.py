@@ -240,6 +240,7 @@ def test_nothing_shows_values_or_length():
         assert isinstance(cells, form)
         shown += repr(cells) + repr(factored(cells))
     shown += repr(Codec(SCHEMA)) + repr(Codec(SCHEMA).encode(source))
+    shown += repr(open_source(pd.DataFrame({"o": [[CANARY]]})).cells("o").values)
     assert CANARY not in shown
     assert "77" not in shown
     assert "2020" not in shown

@@ -9,7 +9,7 @@ import numpy as np
 
 from dpsynth.domain import Axis, Domain
 from dpsynth.mechanisms import MECHANISMS
-from dpsynth.model.estimation import fit_tree
+from dpsynth.model.structure import fit_model
 from dpsynth.privacy import noise
 from dpsynth.privacy.curator import Curator
 from dpsynth.privacy.guarantee import Guarantee
@@ -73,7 +73,7 @@ def run(name, curator, progress=lambda stage, fraction: None):
 
 def fit(domain, measured):
     """The model that a release would get from these measurements."""
-    return fit_tree(domain, measured.one_ways, measured.pairs)
+    return fit_model(domain, measured.one_ways, measured.pairs)
 
 
 @dataclass

@@ -194,6 +194,10 @@ class TestMst(Laws):
     name = "mst"
 
 
+class TestOneshot(Laws):
+    name = "oneshot"
+
+
 def test_every_mechanism_is_under_the_laws():
     assert {cls.name for cls in Laws.__subclasses__()} == set(MECHANISMS)
 

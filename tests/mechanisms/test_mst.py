@@ -18,6 +18,7 @@ from dpsynth.mechanisms import MECHANISMS
 from dpsynth.mechanisms import mst as module
 from dpsynth.mechanisms.mechanism import AGAIN, one_way_budgets
 from dpsynth.mechanisms.mst import Settings, spanning_tree
+from dpsynth.mechanisms.pairs import COARSEST, RESOLUTIONS, Option, pair_options
 from dpsynth.model.estimation import fit_tree
 from dpsynth.model.levels import nested_levels
 from dpsynth.privacy.curator import Marginal
@@ -85,9 +86,9 @@ def test_the_noise_reckoned_with_is_the_noise_that_comes(rows_per_unit, backend,
     script_noise(monkeypatch, 9)
     powers = []
 
-    def spy(options, gains, power, noise_weight):
+    def spy(options, gains, power, weight):
         powers.append(power)
-        return best_forest(options, gains, power, noise_weight)
+        return best_forest(options, gains, power, weight)
 
     best_forest = module._best_forest
     monkeypatch.setattr(module, "_best_forest", spy)
@@ -110,18 +111,18 @@ def test_a_pairs_options_go_from_coarse_to_fine_within_the_plan(a, b, rows, seed
     domain = Domain((Axis("a", a, a), Axis("b", b)))
     counts = [rows * rng.dirichlet(np.full(s, 0.3)) for s in (a, b)]
     levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
-    options = module._options(Settings(), (0, 1), levels, counts, total=rows, sigma=1.0)
+    options = pair_options(levels, counts, total=rows, sigma=1.0, resolutions=RESOLUTIONS)
     cells = [o.query.cells for o in options]
     assert cells == sorted(set(cells))
     assert max(cells[1:], default=0) <= 8192
-    assert cells[0] <= module._COARSEST
+    assert cells[0] <= COARSEST
     least, most = module._table_sizes(Settings(), domain)
     assert least <= cells[0]
     assert cells[-1] <= most[0]
     for option in options:
         assert option.reference.shape == option.query.shape
         assert (option.reference >= 0).all()
-        assert 0 <= option.sampling < math.inf
+        assert 0 <= option.stray < math.inf
     scores = MECHANISMS["mst"].plan(domain, 1.0, 1)[1]
     assert len(options) <= scores.cells
 
@@ -134,9 +135,9 @@ def test_without_a_price_the_choice_is_the_heaviest_forest(columns, data):
     for pair in pairs:
         for groups in (2, 3):
             query = Marginal(pair, (np.arange(groups), np.arange(groups)))
-            options.append(module._Option(query, np.zeros((groups, groups), dtype=np.int64), 0.0))
+            options.append(Option(query, np.zeros((groups, groups), dtype=np.int64), 0.0))
             gains.append(data.draw(st.sampled_from([0.0, 1.0, 2.5, 7.0, 100.0])))
-    chosen = module._best_forest(options, np.array(gains), power=1e30, noise_weight=0.3)
+    chosen = module._best_forest(options, np.array(gains), power=1e30, weight=0.3)
     assert is_forest([options[i].query.columns for i in chosen])
     best = {p: max(gains[2 * i], gains[2 * i + 1]) for i, p in enumerate(pairs)}
     heaviest = max(
@@ -160,8 +161,8 @@ def is_forest(pairs):
 
 def test_a_price_above_every_gain_buys_nothing():
     query = Marginal((0, 1), (np.arange(2), np.arange(2)))
-    option = module._Option(query, np.zeros((2, 2), dtype=np.int64), 0.0)
-    assert module._best_forest([option], np.array([1.0]), power=1e-9, noise_weight=0.3) == []
+    option = Option(query, np.zeros((2, 2), dtype=np.int64), 0.0)
+    assert module._best_forest([option], np.array([1.0]), power=1e-9, weight=0.3) == []
 
 
 def test_settings_change_the_shares():

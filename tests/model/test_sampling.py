@@ -16,8 +16,9 @@ from scipy.stats import chi2
 
 from dpsynth.domain import Axis, Domain
 from dpsynth.model import sampling
+from dpsynth.model.estimates import Edge
 from dpsynth.model.sampling import draw_given, draw_within
-from dpsynth.model.tree import Edge, TreeModel
+from dpsynth.model.tree import TreeModel
 from tests.strategies.models import brute_force, distributions, forests, groupings
 
 METHODS = ("systematic", "iid")

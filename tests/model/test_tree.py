@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsynth.domain import Axis, Domain
-from dpsynth.model.tree import Edge, TreeModel
+from dpsynth.model.estimates import Edge
+from dpsynth.model.tree import TreeModel
 from tests.strategies.models import SHAPES, brute_force, forests, marginal_of
 
 A, B = Axis("a", 2), Axis("b", 3)

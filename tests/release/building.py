@@ -15,7 +15,8 @@ import numpy as np
 
 from dpsynth.data.codec import Codec
 from dpsynth.data.layout import Layout
-from dpsynth.model.tree import Edge, TreeModel
+from dpsynth.model.estimates import Edge
+from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Curator, Marginal, Measurement
 from dpsynth.privacy.guarantee import Guarantee
 from dpsynth.privacy.sealed import CodedTable

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 _PARIS = dt.timezone(dt.timedelta(hours=1))
 
 
+class BrokenZone(dt.tzinfo):
+    """A zone that cannot say its offset."""
+
+    def utcoffset(self, _moment):
+        return "an hour"
+
+
 class Awkward:
     """An object that can be neither hashed nor compared nor shown."""
 
@@ -122,6 +129,7 @@ def garbage() -> st.SearchStrategy[Any]:
                 *(
                     dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
                     dt.datetime(1, 1, 1, tzinfo=_PARIS),
+                    dt.datetime(2020, 1, 1, tzinfo=BrokenZone()),
                     dt.datetime.max,  # noqa: DTZ901  -- naive on purpose
                 ),
                 *(

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from dpsynth.domain import Axis, Domain
-from dpsynth.model.tree import Edge, TreeModel
+from dpsynth.model.estimates import Edge
+from dpsynth.model.tree import TreeModel
 
 SHAPES = ("single", "lone", "chain", "star", "random", "disconnected")
 
