@@ -18,6 +18,7 @@ VARIANTS = {
     "budget in thirds": spanning_tree(Settings(one_ways=THIRD, selection=THIRD)),
     "no noise penalty": spanning_tree(Settings(penalty=False)),
     "one coarse resolution": spanning_tree(Settings(resolutions=(128,))),
+    "oneshot": "oneshot",
     "as published (Algorithm 1)": REFERENCE_MST,
     "independent": "independent",
 }

@@ -36,7 +36,7 @@ def run(runs: int) -> dict[str, object]:
     )
     table = Table.load("adult_coded14")
     results: dict[str, object] = {"rows": ROWS, "columns": 14, "epsilon": 1.0, "delta": 1e-9, "runs": runs}
-    for mechanism in ("mst", "independent"):
+    for mechanism in ("mst", "oneshot", "independent"):
         fit_and_sample(table, mechanism)
         seconds, cpu, errors = [], [], []
         for _ in range(runs):

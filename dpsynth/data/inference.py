@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ _TEN_DIGITS: Final = "#" * 10
 _FEWEST_FOR_KEY: Final = 50
 _MOST_DECIMALS: Final = 6
 _MOST_STEPS: Final = 2**50
+_WIDEST_WHOLE: Final = 2**61 - 1
 _WIDEST_BOUND: Final = 10**15
 _KEY_NAME = re.compile(r"(?:^|[^a-z])(?:id|ids|key|uuid|nbr|no|number)$|(?<=[a-z])I[Dd]$", re.IGNORECASE)
 _KEY_NAME_CAMEL = re.compile(r"[a-z]I[Dd]$")
@@ -149,10 +149,7 @@ def _numbers(name: str, cells: Cells, look: _Look, *, may_be_key: bool) -> Guess
     if not values.size:
         return Guess({"kind": "integer", "missing": look.missing, "lower": 0, "upper": 1})
     if bool(np.all(np.rint(values) == values)):
-        exact = [
-            int(v) if abs(v) < 2**61 else int(math.copysign(2**61 - 1, v))
-            for v in (values.min(), values.max())
-        ]
+        exact = [max(-_WIDEST_WHOLE, min(_WIDEST_WHOLE, int(v))) for v in (values.min(), values.max())]
         if may_be_key and exact[0] >= 0 and _is_key(name, look):
             return _key(look, "#" * len(str(exact[1])))
         return Guess({"kind": "integer", "missing": look.missing, "lower": exact[0], "upper": exact[1]})
@@ -220,8 +217,6 @@ def _times(cells: Cells, look: _Look, zone: str | None) -> Guess:
     micros, status = moments(cells, zone, _FIRST, _LAST)
     micros = np.clip(micros[status == OK], _FIRST, _LAST)
     seconds = micros // 10**6
-    if not seconds.size:
-        return Guess({"kind": "date", "missing": look.missing, "lower": "1900-01-01", "upper": "2100-01-01"})
     lower, upper = (_EPOCH + dt.timedelta(seconds=int(s)) for s in (seconds.min(), seconds.max()))
     if not (micros % (86_400 * 10**6)).any():
         days = {"lower": lower.date().isoformat(), "upper": upper.date().isoformat()}

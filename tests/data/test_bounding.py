@@ -75,7 +75,7 @@ def test_rows_kept_differ_from_run_to_run():
 @pytest.mark.parametrize(
     "same",
     [
-        ["1", 1, 1.0, " 1 ", "1.0", "1e0", True, Decimal("1.00"), np.int8(1)],
+        ["1", 1, 1.0, " 1 ", "1.0", "1e0", True, "TRUE", Decimal("1.00"), np.int8(1)],
         [
             "2020-01-01",
             dt.date(2020, 1, 1),

@@ -16,7 +16,7 @@ from dpsynth.domain import Axis
 from dpsynth.errors import DataError, SchemaError
 from dpsynth.privacy.sealed import open_codes
 from dpsynth.schema import Schema
-from tests.strategies.frames import objects_frame
+from tests.strategies.frames import BrokenZone, objects_frame
 
 
 def schema_of(**columns):
@@ -326,6 +326,12 @@ def test_spikes_edges_and_zero_have_their_own_bins():
     values = [-(10**9), -999, -1, 0, 1, 9, 10, 76, 77, 78, 499, 500, 999_999, 10**6, 10**9]
     codes = open_codes(codec.encode(open_source(pd.DataFrame({"x": values}))))[0]
     assert codes.tolist() == [0, 1, 1, 2, 3, 3, 4, 4, 5, 6, 6, 7, 7, 8, 8]
+
+
+def test_a_broken_zone_is_unreadable():
+    moment = dt.datetime(2020, 7, 1, tzinfo=BrokenZone())
+    assert code(HOURS, moment) == 0
+    assert code({**HOURS, "out_of_domain": "missing"}, moment) == 24
 
 
 def test_a_million_categories_and_none_of_them_listed():
