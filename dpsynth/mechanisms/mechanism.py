@@ -19,6 +19,7 @@ Progress: TypeAlias = Callable[[str, float], None]
 
 ONE_WAYS = "one-way marginals"
 AGAIN = "one-way marginals, again"
+INSTEAD = "one-way marginals, in place of pairs"
 _LARGEST_WEIGHT = 1024  # a column of more codes than this gets no larger share for them
 
 
@@ -87,14 +88,14 @@ def one_way_budgets(domain: Domain, budget: Fraction) -> list[Fraction]:
 
 
 def measure_one_ways(
-    curator: Curator, budget: Fraction, progress: Progress, *, again: bool = False
+    curator: Curator, budget: Fraction, progress: Progress, *, purpose: str = ONE_WAYS
 ) -> tuple[Measurement, ...]:
-    """Measure every column once, at full resolution; ``again`` is for the ledger and the progress bar.
+    """Measure every column once, at full resolution; ``purpose`` is for the ledger.
 
     Privacy: spends at most ``budget`` through :meth:`Curator.measure`.
     """
     measured = []
-    purpose, stage = (AGAIN, "measuring columns again") if again else (ONE_WAYS, "measuring columns")
+    stage = "measuring columns" if purpose == ONE_WAYS else f"measuring {purpose}"
     shares = one_way_budgets(curator.domain, budget)
     for column, share in enumerate(shares):
         measured.append(curator.measure(one_way(curator.domain, column), budget=share, purpose=purpose))

@@ -31,6 +31,7 @@ import numpy.typing as npt
 from dpsynth.domain import Domain
 from dpsynth.errors import GuaranteeError
 from dpsynth.mechanisms.mechanism import (
+    INSTEAD,
     Measured,
     Mechanism,
     Progress,
@@ -160,7 +161,7 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     chosen = _best_forest(options, gains, power, weight)
     progress("choosing pairs", 1.0)
     if not chosen:
-        return Measured((*one_ways, *measure_one_ways(curator, edge_budget, progress, again=True)), ())
+        return Measured((*one_ways, *measure_one_ways(curator, edge_budget, progress, purpose=INSTEAD)), ())
     return Measured(one_ways, measure_options(curator, [options[i] for i in chosen], edge_budget, progress))
 
 

@@ -35,6 +35,7 @@ from dpsynth.domain import Domain
 from dpsynth.errors import GuaranteeError
 from dpsynth.mechanisms.mechanism import (
     AGAIN,
+    INSTEAD,
     Measured,
     Mechanism,
     Progress,
@@ -111,7 +112,7 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     total, counts = one_way_estimates(domain, one_ways)
     share = settings.one_ways(total * math.sqrt(signal_power(curator, budget)))
     if share > settings.least:
-        more = measure_one_ways(curator, budget * (share - settings.least), progress, again=True)
+        more = measure_one_ways(curator, budget * (share - settings.least), progress, purpose=AGAIN)
         one_ways = (*one_ways, *more)
         total, counts = one_way_estimates(domain, one_ways)
     levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
@@ -130,7 +131,7 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     chosen = _best_subset(options, gains, power, noise_weight(total * math.sqrt(power)))
     progress("choosing pairs", 1.0)
     if not chosen:
-        return Measured((*one_ways, *measure_one_ways(curator, rest, progress, again=True)), ())
+        return Measured((*one_ways, *measure_one_ways(curator, rest, progress, purpose=INSTEAD)), ())
     pairs = measure_options(curator, [options[i] for i in chosen], rest, progress)
     return Measured(one_ways, pairs)
 

@@ -148,6 +148,7 @@ def test_a_text_and_a_float_round_alike():
             (dt.date.min, 0),
             ("9999-12-31T23:59:59-12:00", 30),
             (np.datetime64(10**17, "s"), 30),
+            (dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=2))), 0),
         ),
         *(
             (None, 31),

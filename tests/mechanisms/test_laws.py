@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dpsynth.mechanisms import MECHANISMS
-from dpsynth.mechanisms.mechanism import AGAIN
+from dpsynth.mechanisms.mechanism import INSTEAD
 from dpsynth.privacy.acts import price
 from tests.conftest import ROOT
 from tests.mechanisms.harness import (
@@ -41,7 +41,7 @@ GUARANTEES = [
 def purpose_in_plan(purpose, stages):
     """The stage an entry belongs to: measuring again takes the place of the stage that bought nothing."""
     named = {s.purpose: s for s in stages}
-    return named.get(purpose) or (stages[-1] if purpose == AGAIN else None)
+    return named.get(purpose) or (stages[-1] if purpose == INSTEAD else None)
 
 
 class Laws:
@@ -90,11 +90,15 @@ class Laws:
             filled[stage.purpose].append(entry)
             low, high = stage.sigma
             assert low * (1 - 1e-9) <= entry.act.sigma <= high * (1 + 1e-9)
+        share, spent = 0.0, Fraction(0)
         for stage in stages:
             entries = filled[stage.purpose]
             assert len(entries) <= stage.acts
             assert sum(e.cells for e in entries) <= stage.cells
-            assert float(sum(e.price for e in entries)) <= stage.share * float(curator.budget) * (1 + 1e-9)
+            share, spent = share + stage.share, spent + sum(e.price for e in entries)
+            assert float(spent) <= share * float(curator.budget) * (
+                1 + 1e-9
+            )  # what one leaves, the next may take
             if not stage.note:  # then nothing is left open
                 assert len(entries) == stage.acts
                 assert sum(e.cells for e in entries) == stage.cells

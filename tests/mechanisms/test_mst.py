@@ -16,7 +16,7 @@ from dpsynth.errors import GuaranteeError
 from dpsynth.evaluate.fidelity import mean_total_variation
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.mechanisms import mst as module
-from dpsynth.mechanisms.mechanism import AGAIN, one_way_budgets
+from dpsynth.mechanisms.mechanism import INSTEAD, one_way_budgets
 from dpsynth.mechanisms.mst import Settings, spanning_tree
 from dpsynth.mechanisms.pairs import COARSEST, RESOLUTIONS, Option, pair_options
 from dpsynth.model.estimation import fit_tree
@@ -63,7 +63,7 @@ def test_where_no_pair_is_worth_measuring_the_columns_get_the_rest(monkeypatch):
     measured = run("mst", curator)
     assert not measured.pairs
     assert len(measured.one_ways) == 6
-    assert [e.purpose for e in curator.entries[-3:]] == [AGAIN] * 3
+    assert [e.purpose for e in curator.entries[-3:]] == [INSTEAD] * 3
     assert curator.spent >= Fraction(999, 1000) * curator.budget
     model = fit_tree(curator.domain, measured.one_ways, measured.pairs)
     np.testing.assert_allclose(np.concatenate(model.nodes), 0.25, atol=0.01)
