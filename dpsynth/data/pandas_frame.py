@@ -17,7 +17,8 @@ moment       datetime64[us] for object; ISO 8601 texts for str and for numbers
 
 Other dtypes are explicit (int8, float32, ``Int64``, ``boolean``, ``string``, ``category``, datetime64 with
 its unit and zone, ``...[pyarrow]``) and kept when they can hold everything the schema allows. A ``category``
-has the schema's values as its categories. Identifiers are numbers where the column was and the format allows.
+has the schema's values as its categories. Identifiers are whole numbers where their format is of digits
+alone, unless the declared dtype is an explicit one for texts (``string``); else they are texts.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from dpsynth.data.plain import EXACT_FLOAT, EXACT_FLOAT32, Plain
 __all__ = ["pandas_frame"]
 
 _INFERRED_INTS = frozenset({"int64", "uint64"})  # by pandas itself: uint64 when a value is 2**63 or more
+_INFERRED_OTHERS = frozenset({"bool", "object", "str"})  # one garbled or missing value is enough
 _NUMPY_INTS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _MASKED_INTS = frozenset(f"{sign}{bits}" for sign in ("Int", "UInt") for bits in (8, 16, 32, 64))
 _FLOATS = frozenset({"float16", "float32", "float64"})
@@ -86,7 +88,7 @@ def _keys(column: Keys, dtype: str) -> Any:
         numbers = column.wholes(dtype.lower())
         if numbers is not None:
             return pd.arrays.IntegerArray(numbers, np.zeros(numbers.size, dtype=bool))
-    elif dtype in _NUMPY_INTS | _FLOATS:
+    elif dtype in _NUMPY_INTS | _FLOATS | _INFERRED_OTHERS:
         numbers = column.wholes(dtype) if dtype in _NUMPY_INTS - _INFERRED_INTS else None
         numbers = column.wholes("int64") if numbers is None else numbers
         if numbers is not None:
