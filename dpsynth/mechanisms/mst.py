@@ -24,7 +24,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
@@ -173,6 +172,8 @@ def _best_forest(options: Sequence[Option], gains: Floats, power: float, weight:
     a unit of ``y`` the best choice is a maximum spanning forest; the price is then updated, and the best
     choice seen is kept.
     """
+    import networkx as nx  # noqa: PLC0415  -- lazy: costs 0.2 s at import
+
     sizes = np.array([(weight * NOISE * o.query.cells) ** (2 / 3) for o in options])
     best: list[int] = []
     best_value = 0.0

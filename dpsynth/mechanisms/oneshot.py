@@ -142,8 +142,9 @@ def _best_subset(options: Sequence[Option], gains: Floats, power: float, weight:
     pairs: dict[tuple[int, ...], list[int]] = {}
     for i, option in enumerate(options):
         pairs.setdefault(option.query.columns, []).append(i)
-    best: list[int] = []
-    best_value = 0.0
+    values = gains - sizes**1.5 / math.sqrt(power)
+    best = [int(values.argmax())] if values.size and values.max() > 0 else []
+    best_value = float(values[best].sum())
     low, high = 0.0, float((gains / sizes).max(initial=0.0)) + 1.0
     for _ in range(60):
         unit_price = (low + high) / 2
@@ -158,7 +159,34 @@ def _best_subset(options: Sequence[Option], gains: Floats, power: float, weight:
             low = unit_price
         else:
             high = unit_price
-    return best
+    return _climb(best, list(pairs.values()), gains, sizes, power)
+
+
+def _climb(
+    chosen: Sequence[int], pairs: Sequence[Sequence[int]], gains: Floats, sizes: Floats, power: float
+) -> list[int]:
+    """Change one pair at a time, to its best option or to none, for as long as that is worth something.
+
+    One price for all pairs takes or leaves pairs alike together; this takes some of them.
+    """
+    gains, sizes = np.append(gains, 0.0), np.append(sizes, 0.0)  # the last stands for: not measured
+    none = gains.size - 1
+    pair_of = np.empty(none, dtype=np.int64)
+    for pair, members in enumerate(pairs):
+        pair_of[list(members)] = pair
+    holds = np.full(len(pairs), none)
+    holds[pair_of[list(chosen)]] = list(chosen)
+    pair_of = np.concatenate([pair_of, np.arange(len(pairs))])
+    options = np.append(np.arange(none), np.full(len(pairs), none))
+    best = -math.inf
+    while True:
+        gain = gains[holds].sum() + gains[options] - gains[holds[pair_of]]
+        used = np.maximum(sizes[holds].sum() + sizes[options] - sizes[holds[pair_of]], 0.0)
+        values = gain - used**1.5 / math.sqrt(power)
+        step = int(values.argmax())
+        if values[step] <= best + 1e-9 * abs(best):
+            return [int(i) for i in holds if i != none]
+        best, holds[pair_of[step]] = float(values[step]), options[step]
 
 
 def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int) -> tuple[Stage, ...]:
@@ -169,7 +197,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
     least_rest, most_rest = 1 - float(settings.most) - selection, 1 - float(settings.least) - selection
     steps = (4, *settings.resolutions[:-1])  # what a pair's table must exceed to have one more resolution
     options = sum(1 + sum(a * b > s for s in steps) for a, b in pairs)
-    most = [min(a * b, max(*settings.resolutions, COARSEST)) for a, b in pairs]
+    most = [min(a * b, max((*settings.resolutions, COARSEST))) for a, b in pairs]
     least = min(min(a, 2) * min(b, 2) for a, b in pairs)
     smallest = 1 + (sum(map(share_weight, most)) - share_weight(min(most))) / share_weight(least)
     again = planned_one_ways(domain, budget, rows_per_unit, more)

@@ -108,7 +108,8 @@ class NetworkModel:
             Array of shape ``(size of each column)`` and sum :attr:`total`.
 
         Raises:
-            ValueError: an unknown or repeated column, or an answer of more than 2**26 cells.
+            ValueError: an unknown or repeated column, or more than 2**26 cells in the answer or, with three
+                or more columns far apart in the tree, on the way to it.
         """
         if len(set(columns)) != len(columns) or not all(0 <= c < len(self.domain) for c in columns):
             raise ValueError("a marginal takes different columns of the domain")
@@ -173,53 +174,63 @@ class NetworkModel:
 
     def _joint(self, columns: tuple[int, ...]) -> Floats:
         """Return the tree's joint distribution of the columns' states, by elimination from the leaves."""
+        joint, place, left = np.ones(()), [], set(columns)
+        cliques = [set(clique) for clique in self.tree.cliques]
+        while left:
+            root = max(range(len(cliques)), key=lambda i: len(left & cliques[i]))
+            part, found = self._eliminate(root, left)
+            joint, place, left = np.multiply.outer(joint, part), place + found, left - set(found)
+        return joint.transpose([place.index(c) for c in columns])
+
+    def _eliminate(self, root: int, wanted: set[int]) -> tuple[Floats, list[int]]:
+        """Return the joint distribution of the wanted columns in the root's component, and their order.
+
+        What a clique passes on towards the root is ``p(wanted columns at or beyond it | columns shared with
+        the next)``, its axes the wanted columns, then the shared; a clique beyond which none is wanted sums
+        to one and is skipped.
+        """
+        cliques = self.tree.cliques
+        passed: dict[int, list[tuple[Floats, list[int], list[int]]]] = {}
+        for clique, towards in reversed(self._walk(root)):
+            held, arrived = cliques[clique], passed.pop(clique, [])
+            shared = [] if towards is None else [c for c in held if c in cliques[towards]]
+            found = [c for c in held if c in wanted and c not in shared]
+            if not found and not arrived:
+                continue
+            table = self.tables[clique]
+            if shared:
+                away = tuple(i for i, c in enumerate(held) if c not in shared)
+                table = table / np.maximum(table.sum(axis=away, keepdims=True), _TINY)
+            found += [c for _, columns, _ in arrived for c in columns]
+            parts = [(table, list(held)), *((part, columns + given) for part, columns, given in arrived)]
+            message = self._contract(parts, found + shared)
+            if towards is None:
+                return message, found
+            passed.setdefault(towards, []).append((message, found, shared))
+        raise ValueError("none of the wanted columns is in the root's component")
+
+    def _walk(self, root: int) -> list[tuple[int, int | None]]:
+        """Return the cliques of the root's component, the root first, each with the next towards the root."""
         neighbours: list[list[int]] = [[] for _ in self.tree.cliques]
         for i, parent in enumerate(self.tree.parents):
             if parent >= 0:
                 neighbours[i].append(parent)
                 neighbours[parent].append(i)
-        parts: list[Any] = []
-        left = set(columns)
-        while left:
-            start = max(range(len(neighbours)), key=lambda i: len(left & set(self.tree.cliques[i])))
-            part, found = self._eliminate(start, None, neighbours, frozenset(left))
-            parts += [part, found]
-            left -= set(found)
-        joint: Floats = np.einsum(*parts, list(columns), optimize="greedy")
-        return joint
+        walk: list[tuple[int, int | None]] = [(root, None)]
+        for clique, towards in walk:
+            walk += [(other, clique) for other in neighbours[clique] if other != towards]
+        return walk
 
-    def _eliminate(
-        self, clique: int, came: int | None, neighbours: list[list[int]], wanted: frozenset[int]
-    ) -> tuple[Floats, list[int]]:
-        """Return ``p(wanted columns at or beyond clique | columns shared with where we came from)``.
-
-        The answer's axes are the wanted columns found, then the shared columns, each once.
-        """
-        held = self.tree.cliques[clique]
-        shared = [] if came is None else [c for c in held if c in self.tree.cliques[came]]
-        table = self.tables[clique]
-        if shared:
-            away = tuple(i for i, c in enumerate(held) if c not in shared)
-            table = table / np.maximum(table.sum(axis=away, keepdims=True), _TINY)
-        operands: list[Any] = [table, list(held)]
-        found = [c for c in held if c in wanted and c not in shared]
-        for other in neighbours[clique]:
-            if other != came and self._beyond(other, clique, neighbours) & wanted - set(held):
-                message, columns = self._eliminate(other, clique, neighbours, wanted - set(held))
-                operands += [message, columns]
-                found += [c for c in columns if c not in held]
-        axes = found + shared
-        result: Floats = np.einsum(*operands, axes, optimize="greedy")
-        return result, axes
-
-    def _beyond(self, clique: int, came: int, neighbours: list[list[int]]) -> frozenset[int]:
-        found: set[int] = set()
-        stack = [(clique, came)]
-        while stack:
-            here, source = stack.pop()
-            found |= set(self.tree.cliques[here])
-            stack += [(other, here) for other in neighbours[here] if other != source]
-        return frozenset(found)
+    def _contract(self, parts: Sequence[tuple[Floats, list[int]]], kept: list[int]) -> Floats:
+        """Return the product of tables, summed to the columns kept; numpy wants axes named from 0 on."""
+        if math.prod(self.tree.sizes[c] for c in kept) > _LARGEST_MARGINAL:
+            raise ValueError(
+                f"a marginal over these columns needs more than {_LARGEST_MARGINAL} cells on the way"
+            )
+        names = {c: i for i, c in enumerate(dict.fromkeys(c for _, columns in parts for c in columns))}
+        operands: list[Any] = [x for part, columns in parts for x in (part, [names[c] for c in columns])]
+        product: Floats = np.einsum(*operands, [names[c] for c in kept], optimize="greedy")
+        return product
 
     def _raked(self, joint: Floats, columns: tuple[int, ...]) -> Floats:
         """Rescale a joint distribution of codes to the one-way distributions and the estimated pairs."""
@@ -264,8 +275,12 @@ class NetworkModel:
         domain, total, nodes, edges = estimates_from_arrays(meta, arrays)
         groups = tuple(read_array(arrays, f"states_{i}", np.int64) for i in range(len(domain)))
         sizes = tuple(int(g.max()) + 1 for g in groups)
-        cliques = tuple(tuple(int(c) for c in clique) for clique in meta["cliques"])
-        tree = CliqueTree(sizes, cliques, tuple(int(p) for p in meta["parents"]))
+        try:
+            cliques = tuple(tuple(int(c) for c in clique) for clique in meta["cliques"])
+            parents = tuple(int(p) for p in meta["parents"])
+        except OverflowError:
+            raise ValueError("a number of the model is infinite or far too large") from None
+        tree = CliqueTree(sizes, cliques, parents)
         tables = tuple(
             read_array(arrays, f"clique_{i}", np.float64).reshape(tree.shape(i)) for i in range(len(cliques))
         )

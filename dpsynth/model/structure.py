@@ -54,7 +54,8 @@ def fit_network(
     """Build a junction tree over the strongest pairs that fit, and calibrate it.
 
     A column's states are the finest groups at which any of its pairs was measured. Pairs join the tree in the
-    order of their distance from independence, each if no clique grows beyond ``largest`` cells.
+    order of their distance from independence, each if no clique grows beyond ``largest`` cells. A column of
+    one state depends on nothing and stays alone, so that no clique has more columns than an array has axes.
 
     Args:
         domain: The columns.
@@ -68,7 +69,8 @@ def fit_network(
     forest = JunctionForest(sizes)
     targets = []
     for edge in sorted(edges, key=lambda e: -_dependence(e)):
-        if forest.price(edge.first, edge.second) <= largest:
+        depends = min(sizes[edge.first], sizes[edge.second]) > 1
+        if depends and forest.price(edge.first, edge.second) <= largest:
             forest.add(edge.first, edge.second)
             targets.append(_target(edge, groups))
     tree = CliqueTree(tuple(sizes), *forest.ordered())

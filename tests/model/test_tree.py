@@ -129,10 +129,10 @@ def test_what_is_no_model_is_refused(domain, total, nodes, edges, message):
         TreeModel(domain, total, nodes, edges)
 
 
-def test_a_loop_is_a_cycle():
+def test_a_loop_is_no_edge():
     table = np.full((2, 2), 0.25)
     loop = Edge(0, 0, np.arange(2), np.arange(2), table)
-    with pytest.raises(ValueError, match="close a cycle"):
+    with pytest.raises(ValueError, match="two columns are the same"):
         TreeModel(Domain((A,)), 1.0, (HALF,), (loop,))
 
 
