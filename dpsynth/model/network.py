@@ -77,11 +77,18 @@ class NetworkModel:
         for axis, groups, size in zip(self.domain, self.groups, self.tree.sizes, strict=True):
             if groups.shape != (axis.size,) or size > axis.size or set(groups.tolist()) != set(range(size)):
                 raise ValueError(f"the states of {axis.name!r} are not groups of its codes")
+        self._check_tables()
+
+    def _check_tables(self) -> None:
         if len(self.tables) != len(self.tree.cliques):
             raise ValueError("the model needs one table a clique")
         for i, table in enumerate(self.tables):
             if table.shape != self.tree.shape(i) or not is_distribution(table):
                 raise ValueError("a clique's table is not a joint distribution of its columns")
+            for column in self.tree.cliques[i]:
+                if self._sum(i, (column,))[self._states(column) <= 0].sum() > TOLERANCE:
+                    name = self.domain.names[column]
+                    raise ValueError(f"a clique's table holds states of {name!r} that have no probability")
             shared, parent = self.tree.separator(i), self.tree.parents[i]
             if parent >= 0:
                 here, there = self._sum(i, shared), self._sum(parent, shared)
@@ -174,7 +181,8 @@ class NetworkModel:
 
     def _joint(self, columns: tuple[int, ...]) -> Floats:
         """Return the tree's joint distribution of the columns' states, by elimination from the leaves."""
-        joint, place, left = np.ones(()), [], set(columns)
+        joint, left = np.ones(()), set(columns)
+        place: list[int] = []
         cliques = [set(clique) for clique in self.tree.cliques]
         while left:
             root = max(range(len(cliques)), key=lambda i: len(left & cliques[i]))
@@ -233,7 +241,11 @@ class NetworkModel:
         return product
 
     def _raked(self, joint: Floats, columns: tuple[int, ...]) -> Floats:
-        """Rescale a joint distribution of codes to the one-way distributions and the estimated pairs."""
+        """Rescale a joint distribution of codes to the one-way distributions and the estimated pairs.
+
+        Estimates that leave no cell possible at all leave the distribution as it was.
+        """
+        start = joint
         inside = [e for e in self.edges if e.first in columns and e.second in columns]
         for _ in range(_SWEEPS if len(columns) > 1 else 1):
             for axis, column in enumerate(columns):
@@ -250,7 +262,7 @@ class NetworkModel:
                 ratio = (edge.table.ravel() / np.maximum(sums, _TINY))[index]
                 ratio = ratio if places[0] < places[1] else ratio.T
                 joint = joint * np.expand_dims(ratio, others)
-        result: Floats = joint / joint.sum()
+        result: Floats = joint / joint.sum() if joint.sum() > 0 else start / start.sum()
         return result
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from dpsynth.domain import Axis, Domain
 from dpsynth.model.estimates import Edge
+from dpsynth.model.network import NetworkModel
+from dpsynth.model.structure import fit_network
 from dpsynth.model.tree import TreeModel
 
 SHAPES = ("single", "lone", "chain", "star", "random", "disconnected")
@@ -119,3 +121,114 @@ def marginal_of(joint: Floats, columns: Sequence[int]) -> Floats:
     kept = sorted(columns)
     table = joint.sum(axis=tuple(i for i in range(joint.ndim) if i not in kept))
     return np.asarray(table).transpose([kept.index(c) for c in columns])
+
+
+GRAPHS = ("empty", "full", "chain", "cycle", "star", "two cycles", "random")
+
+
+def graph_edges(shape: str, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """The edges of a graph over columns ``0 .. count-1``, in any order and direction, columns shuffled."""
+    every = list(itertools.combinations(range(count), 2))
+    half = count // 2
+    links = {
+        "empty": [],
+        "full": every,
+        "chain": [(i, i + 1) for i in range(count - 1)],
+        "cycle": [(i, (i + 1) % count) for i in range(count if count > 2 else count - 1)],
+        "star": [(0, i) for i in range(1, count)],
+        "two cycles": [(i, j) for i, j in every if (i < half) == (j < half)],
+        "random": [pair for pair in every if rng.random() < 0.5],
+    }[shape]
+    names = [int(c) for c in rng.permutation(count)]
+    turned = [(names[a], names[b]) if rng.random() < 0.5 else (names[b], names[a]) for a, b in links]
+    return [turned[i] for i in rng.permutation(len(turned))]
+
+
+def merged_groups(size: int, rng: np.random.Generator) -> Groups:
+    """A grouping of ``size`` codes into about half as many groups, without gaps."""
+    return np.unique(rng.integers(0, max(size // 2, 1), size), return_inverse=True)[1].astype(np.int64)
+
+
+def edges_of(
+    joint: Floats, pairs: Sequence[tuple[int, int]], groups: Sequence[Sequence[Groups]], rng: np.random.Generator
+) -> tuple[Edge, ...]:
+    """Tables of these pairs, each column at one of its groupings: the margins of one joint distribution."""
+    edges = []
+    for first, second in pairs:
+        ends = [groups[c][int(rng.integers(len(groups[c])))] for c in (first, second)]
+        table = np.zeros([int(g.max()) + 1 for g in ends])
+        np.add.at(table, np.ix_(*ends), marginal_of(joint, (first, second)))
+        edges.append(Edge(first, second, ends[0], ends[1], table))
+    return tuple(edges)
+
+
+def fitted_joint(joint: Floats, edges: Sequence[Edge], sweeps: int = 3_000) -> Floats:
+    """Oracle: from independent columns, scale the whole product space to one target after another.
+
+    Its limit is the distribution of greatest entropy (relative to the independent columns) among those with
+    the targets' margins.
+    """
+    fitted = np.ones(())
+    for column in range(joint.ndim):
+        fitted = np.multiply.outer(fitted, marginal_of(joint, (column,)))
+    for _ in range(sweeps):
+        gap = 0.0
+        for e in edges:
+            found = np.zeros_like(e.table)
+            np.add.at(found, np.ix_(e.first_groups, e.second_groups), marginal_of(fitted, (e.first, e.second)))
+            gap = max(gap, float(np.abs(found - e.table).sum()))
+            ratio = np.divide(e.table, found, out=np.zeros_like(found), where=found > 0)
+            ratio = ratio[np.ix_(e.first_groups, e.second_groups)]
+            ratio = ratio if e.first < e.second else ratio.T
+            shape = [s if c in (e.first, e.second) else 1 for c, s in enumerate(joint.shape)]
+            fitted = fitted * ratio.reshape(shape)
+        if gap < 1e-12:
+            break
+    return fitted
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn, *, shape: str | None = None, beyond: bool = False, max_columns: int = 5
+) -> NetworkModel:
+    """A network fitted to the margins of one joint distribution; codes of probability zero among them.
+
+    With ``beyond`` few pairs fit into the junction tree, so that most are met beyond it.
+    """
+    kind = draw(st.sampled_from(GRAPHS)) if shape is None else shape
+    domain = draw(domains(min_columns=2, max_columns=max_columns, max_size=4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    joint = rng.random(domain.sizes) + 0.05
+    for axis, size in enumerate(domain.sizes):
+        if size > 1 and rng.random() < 0.3:
+            joint = np.where(np.indices(domain.sizes)[axis] == rng.integers(size), 0.0, joint)
+    joint /= joint.sum()
+    groups = [(np.arange(s), merged_groups(s, rng)) for s in domain.sizes]
+    edges = edges_of(joint, graph_edges(kind, len(domain), rng), groups, rng)
+    nodes = tuple(marginal_of(joint, (c,)) for c in range(len(domain)))
+    total = draw(st.sampled_from([0.0, 17.5, 1e6]))
+    return fit_network(domain, total, nodes, edges, largest=9 if beyond else 10**6)
+
+
+def network_joint(model: NetworkModel) -> Floats:
+    """The joint distribution of states: each clique's table given what it shares with its parent."""
+    tree, everything = model.tree, list(range(len(model.domain)))
+    joint = np.ones(tree.sizes)
+    for i, (clique, table) in enumerate(zip(tree.cliques, model.tables, strict=True)):
+        shared = [c for c in clique if tree.parents[i] >= 0 and c in tree.cliques[tree.parents[i]]]
+        away = tuple(j for j, c in enumerate(clique) if c not in shared)
+        given = table.sum(axis=away, keepdims=True)
+        part = np.divide(table, given, out=np.zeros_like(table), where=given > 0)
+        joint = np.einsum(joint, everything, part, list(clique), everything)
+    return joint
+
+
+def network_brute_force(model: NetworkModel) -> Floats:
+    """The joint distribution over every cell of the domain: codes follow their one-way within a state."""
+    joint = network_joint(model)
+    for column, (groups, node) in enumerate(zip(model.groups, model.nodes, strict=True)):
+        mass = np.bincount(groups, weights=node)[groups]
+        within = np.divide(node, mass, out=np.zeros_like(node), where=mass > 0)
+        along = [-1 if c == column else 1 for c in range(joint.ndim)]
+        joint = np.take(joint, groups, axis=column) * within.reshape(along)
+    return joint

@@ -1,0 +1,78 @@
+"""Results as Markdown, written between the marks that wait for them; ``python -m benchmarks render``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PLACES", "ablation", "headline", "render"]
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def _load(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def headline() -> str:
+    """Return the table of the README: Adult, beside what other programs were measured to do."""
+    adult, noise = _load("adult"), _load("noise")
+    rows = ["| | 1-way | 2-way | 3-way | seconds |", "|---|---:|---:|---:|---:|"]
+    for name in ("oneshot", "mst", "independent"):
+        r = adult[name]
+        rows.append(
+            f"| dpsynth `{name}` | {r['tvd1']:.4f} | {r['tvd2']:.4f} | {r['tvd3']:.4f} | {r['seconds']:.1f} |"
+        )
+    exact, opendp = (v for k, v in noise.items() if k.endswith(("(dpsynth)", "(OpenDP)")))
+    what = f"""\
+Adult ({adult["rows"]:,} rows, {adult["columns"]} columns), epsilon {adult["epsilon"]:g}, \
+delta {adult["delta"]:g}: mean total variation distance over all
+marginals, means of {adult["runs"]} fresh fits; median seconds to fit and to draw as many rows, on \
+{adult["machine"]["cores"]} cores.
+"""
+    also = f"""
+From a cold start, with imports: {adult["cold_seconds"]:.1f} s, and at most {adult["peak_mb"]:.0f} MB of \
+memory. Exact noise: {exact:.2f} µs a number,
+beside {opendp:.0f} µs for OpenDP's discrete Gaussian in the same run."""
+    return "\n".join([what, *rows, also])
+
+
+def ablation() -> str:
+    """Return the table of docs/method.md: 2-way error of each variant, and its ratio to ``mst``."""
+    results = _load("ablation")["results"]
+    variants = list(dict.fromkeys(r["variant"] for r in results))
+    errors = {(r["table"], r["epsilon"], r["variant"]): r["tvd2"] for r in results}
+    rows = ["| table | epsilon | " + " | ".join(variants) + " |", "|---|---:" + "|---:" * len(variants) + "|"]
+    for table, epsilon in dict.fromkeys((r["table"], r["epsilon"]) for r in results):
+        base = errors[table, epsilon, "mst"]
+        cells = [f"{base:.4f}"] + [
+            f"{errors[table, epsilon, v]:.4f} ({errors[table, epsilon, v] / base:.2f})" for v in variants[1:]
+        ]
+        rows.append(f"| {table} | {epsilon:g} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+PLACES = {"README.md": ("benchmark-results", headline), "docs/method.md": ("ablation", ablation)}
+
+
+def render(text: str, mark: str, content: str) -> str:
+    """Return a document with what stands between its two marks replaced.
+
+    Raises:
+        ValueError: the document has not both marks.
+    """
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, _, rest = text.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"the document has no {begin} ... {end}")
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def run() -> None:
+    """Write all results into the documents."""
+    for name, (mark, content) in PLACES.items():
+        path = ROOT / name
+        path.write_text(render(path.read_text(), mark, content()))
