@@ -200,7 +200,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
     most = [min(a * b, max((*settings.resolutions, COARSEST))) for a, b in pairs]
     least = min(min(a, 2) * min(b, 2) for a, b in pairs)
     smallest = 1 + (sum(map(share_weight, most)) - share_weight(min(most))) / share_weight(least)
-    again = planned_one_ways(domain, budget, rows_per_unit, more)
+    again = planned_one_ways(domain, budget, rows_per_unit, max(more, 0.01))
     slight = planned_one_ways(domain, budget, rows_per_unit, 0.01)
     instead = planned_one_ways(domain, budget, rows_per_unit, least_rest)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["denoise_one_way", "denoise_pair", "project_to_simplex", "rake"]
+__all__ = ["center", "denoise_one_way", "denoise_pair", "posterior_gain", "project_to_simplex", "rake"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,29 +79,34 @@ def denoise_one_way(values: Floats, sigma: float | Floats, *, ordered: int, tota
     return project_to_simplex(estimate, total)
 
 
-def denoise_pair(values: Floats, sigma: float, rows: Floats, columns: Floats) -> Floats:
+def denoise_pair(
+    values: Floats, sigma: float, rows: Floats, columns: Floats, *, deviation: Floats | None = None
+) -> Floats:
     """Return a non-negative table with the given margins, estimated from a noisy one.
 
-    The deviation from independence is estimated twice and averaged: by empirical Bayes around zero, and by
-    empirical Bayes around an optimally shrunk singular value decomposition.
+    The deviation from independence is estimated by empirical Bayes around zero, around an optimally shrunk
+    singular value decomposition, and, if there is one, around what other pairs say of it; the estimates are
+    averaged.
 
     Args:
         values: Noisy counts, shape ``(a, b)``.
         sigma: Standard deviation of the noise in each cell.
         rows: Margin of the first axis, non-negative, shape ``(a,)``.
         columns: Margin of the second axis, of the same sum, shape ``(b,)``.
+        deviation: An estimate of the table minus the product of its margins, learned with other pairs.
     """
     total = float(rows.sum())
     if total <= 0:
         return np.zeros_like(values, dtype=np.float64)
     product = np.outer(rows, columns) / total
-    residual = _match_margins(values - product)
-    plain = _shrink((product + residual).ravel(), sigma, product.ravel())
-    guide = np.maximum(product + _shrink_singular_values(residual, sigma), 0.02 * product)
-    guide = rake(guide, rows, columns, sweeps=5)
-    guided = _shrink((product + residual).ravel(), sigma, guide.ravel())
-    mean = _project_to_margins(((plain + guided) / 2).reshape(values.shape), rows, columns)
-    return rake(mean, rows, columns)
+    residual = center(values - product)
+    estimates = [_shrink((product + residual).ravel(), sigma, product.ravel())]
+    for guess in (_shrink_singular_values(residual, sigma), deviation):
+        if guess is not None:
+            guide = rake(np.maximum(product + guess, 0.02 * product), rows, columns, sweeps=5)
+            estimates.append(_shrink((product + residual).ravel(), sigma, guide.ravel()))
+    mean = np.mean(estimates, axis=0).reshape(values.shape)
+    return rake(_project_to_margins(mean, rows, columns), rows, columns)
 
 
 def _project_to_margins(table: Floats, rows: Floats, columns: Floats, *, steps: int = 100) -> Floats:
@@ -159,8 +164,8 @@ def _ratio(wanted: Floats, found: Floats) -> Floats:
     return np.divide(wanted, found, out=np.zeros_like(wanted), where=found > 0)
 
 
-def _match_margins(residual: Floats) -> Floats:
-    """Remove the row, column and total means, so that the deviation has zero margins."""
+def center(residual: Floats) -> Floats:
+    """Return a table without its row, column and overall means, so that both its margins are zero."""
     centred: Floats = (
         residual
         - residual.mean(axis=1, keepdims=True)
@@ -207,10 +212,31 @@ def _fit_mixture(deviation: Floats, mean: Floats, noise: Floats, *, steps: int =
         seen, counts = _representatives(np.square(deviation) / (noise + np.abs(mean)))
         deviation, mean, noise = deviation[seen], mean[seen], noise[seen]
     density, peak, _ = _components(deviation, mean, noise, related=related)
+    weights = _mixture_weights(density, counts, steps)
+    return weights, float((counts * (np.log(weights @ density) + peak)).sum())
+
+
+def _mixture_weights(density: Floats, counts: Floats, steps: int) -> Floats:
+    """Fit a mixture's weights by expectation maximisation, from even ones."""
     weights = np.full(density.shape[0], 1.0 / density.shape[0])
     for _ in range(steps):
         weights *= density @ (counts / (weights @ density)) / counts.sum()
-    return weights, float((counts * (np.log(weights @ density) + peak)).sum())
+    return weights
+
+
+def posterior_gain(values: Floats, prior: Floats) -> Floats:
+    """Return by what factor to shrink each value, of unit noise, under a fitted mixture of centred Gaussians.
+
+    Args:
+        values: Shape ``(cells,)``.
+        prior: Variances of the mixture's components for each cell, shape ``(components, cells)``.
+    """
+    spread = np.concatenate([np.full((1, values.size), 1e-9), prior]) + 1.0
+    log_density = -0.5 * (np.square(values)[None, :] / spread + np.log(spread))
+    density = np.exp(log_density - log_density.max(axis=0))
+    density *= _mixture_weights(density, np.ones_like(values), 50)[:, None]
+    gain: Floats = (density * (1.0 - 1.0 / spread)).sum(axis=0) / density.sum(axis=0)
+    return gain
 
 
 def _representatives(size: Floats) -> tuple[npt.NDArray[np.int64], Floats]:

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.domain import Domain
+from dpsynth.model.bases import Residual, shared_deviations
 from dpsynth.model.consistency import Observation, reconcile_column, total_estimate
-from dpsynth.model.denoise import denoise_one_way, denoise_pair
+from dpsynth.model.denoise import center, denoise_one_way, denoise_pair
 from dpsynth.model.estimates import Edge
 from dpsynth.model.groups import group_sums
 from dpsynth.model.tree import TreeModel
@@ -66,7 +67,7 @@ def estimate_marginals(
         for i, axis in enumerate(domain)
     ]
     nodes = tuple(c / c.sum() for c in counts)
-    return estimate, nodes, tuple(_edge(pair, nodes, total) for pair in pairs)
+    return estimate, nodes, _edges(pairs, nodes, total)
 
 
 def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]) -> TreeModel:
@@ -84,12 +85,23 @@ def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Me
     return TreeModel(domain, max(estimate, 0.0), nodes, edges)
 
 
-def _edge(pair: Measurement, nodes: tuple[Floats, ...], total: float) -> Edge:
-    (first, second), (first_groups, second_groups) = pair.query.columns, pair.query.groups
-    rows = total * group_sums(first_groups, nodes[first])
-    columns = total * group_sums(second_groups, nodes[second])
-    table = denoise_pair(pair.values.astype(np.float64), pair.sigma, rows, columns)
-    return Edge(first, second, first_groups, second_groups, table / table.sum())
+def _edges(pairs: Sequence[Measurement], nodes: tuple[Floats, ...], total: float) -> tuple[Edge, ...]:
+    """Denoise all pairs, each with the help of those that share a column; make them agree with ``nodes``."""
+    margins = [
+        [total * group_sums(g, nodes[c]) for c, g in zip(p.query.columns, p.query.groups, strict=True)]
+        for p in pairs
+    ]
+    residuals = [
+        Residual(p.query.columns, p.query.groups, center(p.values - np.outer(*m) / total), p.sigma)
+        for p, m in zip(pairs, margins, strict=True)
+    ]
+    edges = []
+    for pair, (rows, columns), guess in zip(pairs, margins, shared_deviations(residuals), strict=True):
+        values = pair.values.astype(np.float64)
+        table = denoise_pair(values, pair.sigma, rows, columns, deviation=guess)
+        (first, second), (first_groups, second_groups) = pair.query.columns, pair.query.groups
+        edges.append(Edge(first, second, first_groups, second_groups, table / table.sum()))
+    return tuple(edges)
 
 
 def _observe_columns(domain: Domain, one_ways: Sequence[Measurement]) -> list[Observation]:

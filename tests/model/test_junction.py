@@ -1,4 +1,4 @@
-"""Junction trees: what makes them valid, what an edge costs, and how near they come to the usual heuristics."""
+"""Junction trees: what makes them valid, what an edge costs, how near they come to the usual."""
 
 from __future__ import annotations
 

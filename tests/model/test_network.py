@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import re
@@ -38,7 +39,7 @@ def planted(*, largest=10**6, seed=0, total=1e4):
     """Five columns in a loop, strongly dependent, some pairs seen in groups; and two chords."""
     rng = np.random.default_rng(seed)
     sizes = (4, 3, 5, 3, 4)
-    joint = rng.dirichlet(np.full(int(np.prod(sizes)), 0.1)).reshape(sizes)
+    joint = rng.dirichlet(np.full(int(np.prod(sizes)), 0.02)).reshape(sizes)
     pairs = [(0, 1), (2, 1), (2, 3), (3, 4), (4, 0), (1, 3), (0, 3)]
     groups = [(np.arange(s), merged_groups(s, rng)) for s in sizes]
     domain = Domain(tuple(Axis(f"c{i}", s) for i, s in enumerate(sizes)))
@@ -128,9 +129,9 @@ def binary(count, pairs, **keywords):
 
 def test_more_columns_than_an_array_has_axes_and_the_stack_has_frames():
     """einsum knows 52 names of axes, and a chain of cliques is as long as there are columns."""
-    model = binary(1_200, [(i, i + 1) for i in range(1_199)])
-    np.testing.assert_allclose(model.marginal((1_198, 1_199)), [[4, 1], [1, 4]], rtol=1e-6)
-    np.testing.assert_allclose(model.marginal((1_199, 600, 0)), np.full((2, 2, 2), 10 / 8), rtol=1e-6)
+    model = binary(1_100, [(i, i + 1) for i in range(1_099)])
+    np.testing.assert_allclose(model.marginal((1_098, 1_099)), [[4, 1], [1, 4]], rtol=1e-6)
+    np.testing.assert_allclose(model.marginal((1_099, 600, 0)), np.full((2, 2, 2), 10 / 8), rtol=1e-6)
     np.testing.assert_allclose(model.marginal((3, 1)), 10 * TILTED @ TILTED * 2, rtol=1e-6)
 
 
@@ -155,10 +156,7 @@ def test_a_marginal_too_large_is_refused_before_it_is_made():
 
 
 def test_a_marginal_that_needs_too_large_a_table_on_the_way_is_refused():
-    """Two columns of 200 states are told of each other by a separator of 2**12 cells: 1.6e8 cells."""
-    pairs = list(itertools.combinations(range(12), 2))
-    model = binary(12, pairs)
-    assert model.tree.cliques == (tuple(range(12)),)
+    """Two columns of 200 states, asked for beyond a separator of 2**12 cells, make 1.6e8 cells."""
     rng = np.random.default_rng(0)
     many = rng.dirichlet(np.ones(200), size=(2,) * 12) / 2**12
     cliques = (tuple(range(12)), (*range(12), 12), (*range(12), 13), (*range(12), 14))
@@ -251,6 +249,7 @@ def test_independent_rows_follow_the_joint_distribution():
         few = expected < 10
         seen = np.append(counts[~few], counts[few].sum())
         due = np.append(expected[~few], expected[few].sum())
+        seen, due = seen[due > 0], due[due > 0]
         return chi2.sf(((seen - due) ** 2 / due).sum(), seen.size - 1)
 
     assert tail(n * joint) > ALARM
@@ -379,7 +378,7 @@ def test_hostile_content_is_refused_or_is_a_valid_model(source, data):
             arrays[data.draw(st.sampled_from(sorted(arrays)))] = data.draw(ODD_ARRAYS)
             continue
         key = data.draw(st.sampled_from(["total", "axes", "edges", "cliques", "parents"]))
-        junk, value = data.draw(JUNK), meta[key]
+        junk, value = copy.deepcopy(data.draw(JUNK)), meta[key]
         if isinstance(value, list) and value and data.draw(st.booleans()):
             place = data.draw(st.integers(0, len(value) - 1))
             if isinstance(value[place], list) and value[place] and data.draw(st.booleans()):
@@ -425,7 +424,7 @@ def test_a_missing_array_is_a_key_error_and_another_kind_of_number_refused(name)
 
 
 def test_the_tree_of_many_columns_is_met_in_time():
-    """Thirty columns, every pair estimated: fitted, drawn and asked within ten seconds."""
+    """Thirty columns, every pair estimated: fitted, drawn and asked within 20 seconds."""
     rng = np.random.default_rng(0)
     sizes = rng.integers(2, 9, 30)
     joint_of = {}
@@ -440,5 +439,5 @@ def test_the_tree_of_many_columns_is_met_in_time():
     model = fit_network(domain, 1e4, nodes, edges)
     rows = model.sample(5_000, rng)
     assert model.marginal((0, 29, 11)).sum() == pytest.approx(1e4)
-    assert time.process_time() - start < 30
+    assert time.process_time() - start < 20
     assert len(rows) == 30

@@ -150,7 +150,10 @@ def merged_groups(size: int, rng: np.random.Generator) -> Groups:
 
 
 def edges_of(
-    joint: Floats, pairs: Sequence[tuple[int, int]], groups: Sequence[Sequence[Groups]], rng: np.random.Generator
+    joint: Floats,
+    pairs: Sequence[tuple[int, int]],
+    groups: Sequence[Sequence[Groups]],
+    rng: np.random.Generator,
 ) -> tuple[Edge, ...]:
     """Tables of these pairs, each column at one of its groupings: the margins of one joint distribution."""
     edges = []
@@ -175,7 +178,9 @@ def fitted_joint(joint: Floats, edges: Sequence[Edge], sweeps: int = 3_000) -> F
         gap = 0.0
         for e in edges:
             found = np.zeros_like(e.table)
-            np.add.at(found, np.ix_(e.first_groups, e.second_groups), marginal_of(fitted, (e.first, e.second)))
+            np.add.at(
+                found, np.ix_(e.first_groups, e.second_groups), marginal_of(fitted, (e.first, e.second))
+            )
             gap = max(gap, float(np.abs(found - e.table).sum()))
             ratio = np.divide(e.table, found, out=np.zeros_like(found), where=found > 0)
             ratio = ratio[np.ix_(e.first_groups, e.second_groups)]

@@ -1,0 +1,119 @@
+"""Polishing: the distance, recomputed from scratch, only falls; nothing else about the rows changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dpsynth.model import kernels
+from dpsynth.model.estimates import Edge
+from dpsynth.model.polishing import polish_rows
+from tests.strategies.models import GRAPHS, edges_of, graph_edges, marginal_of, merged_groups
+
+
+@st.composite
+def problems(draw, *, min_rows=0):
+    """Rows of one distribution, estimates of another; some columns in no pair, some of one code."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=5))
+    joint = rng.dirichlet(np.full(int(np.prod(sizes)), 0.3)).reshape(sizes)
+    shape = draw(st.sampled_from([g for g in GRAPHS if len(sizes) > 1] or ["empty"]))
+    pairs = graph_edges(shape, len(sizes), rng)
+    pairs = [p for p in pairs if p[0] != p[1] and (0 not in p or draw(st.booleans()))]
+    groups = [(np.arange(s), merged_groups(s, rng)) for s in sizes]
+    nodes = [marginal_of(joint, (c,)) for c in range(len(sizes))]
+    rows = [rng.integers(0, s, draw(st.just(min_rows) | st.integers(min_rows, 300))) for s in sizes]
+    n = min(map(len, rows))
+    return [r[:n] for r in rows], nodes, list(edges_of(joint, pairs, groups, rng)), rng.integers(2**32)
+
+
+def excesses(columns, nodes, edges):
+    """Counts less estimates, one array a column and a pair; from the definition."""
+    n = columns[0].size
+    found = [np.bincount(c, minlength=p.size) - n * p for c, p in zip(columns, nodes, strict=True)]
+    for e in edges:
+        table = -n * e.table
+        np.add.at(table, (e.first_groups[columns[e.first]], e.second_groups[columns[e.second]]), 1.0)
+        found.append(table.ravel())
+    return np.concatenate(found)
+
+
+@given(problems())
+def test_the_squared_distance_never_increases(problem):
+    rows, nodes, edges, seed = problem
+    last, kept = np.square(excesses(rows, nodes, edges)).sum(), [r.copy() for r in rows]
+    for effort in (0.0, 0.2, 1.0, 6.0, 30.0):
+        done = polish_rows(rows, nodes, edges, np.random.default_rng(seed), effort=effort)
+        now = np.square(excesses(done, nodes, edges)).sum()
+        assert now <= last * (1 + 1e-9) + 1e-9
+        last = now  # the same seed: more effort goes on where less effort stopped
+        for column, before, original in zip(done, rows, kept, strict=True):
+            assert column.dtype == np.int64
+            assert column.shape == before.shape
+            assert set(column.tolist()) <= set(before.tolist())
+            np.testing.assert_array_equal(before, original)
+
+
+@given(problems(min_rows=1))
+def test_the_excess_kept_up_step_by_step_is_that_of_the_rows(problem):
+    """What the loop believes at its end, caught from its argument, against a recount."""
+    rows, nodes, edges, seed = problem
+    caught = []
+
+    def spy(changed, excess, *rest):
+        accepted = compiled(changed, excess, *rest)
+        caught.append((changed, excess, accepted))
+
+    compiled = kernels.polish
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "polish", spy)
+        done = polish_rows(rows, nodes, edges, np.random.default_rng(seed))
+    if not edges:
+        assert not caught
+        return
+    ((changed, excess, accepted),) = caught
+    np.testing.assert_array_equal(changed, np.stack(done, axis=1))
+    np.testing.assert_allclose(excess, excesses(done, nodes, edges), atol=1e-9)
+    assert accepted >= np.any(changed != np.stack(rows, axis=1))
+
+
+@given(problems())
+def test_the_same_chance_gives_the_same_rows(problem):
+    rows, nodes, edges, seed = problem
+    first, again = (polish_rows(rows, nodes, edges, np.random.default_rng(seed)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_without_pairs_the_rows_are_copied_unchanged():
+    rows = [np.array([0, 1, 1]), np.array([2, 0, 1])]
+    done = polish_rows(rows, [np.full(2, 0.5), np.full(3, 1 / 3)], [], np.random.default_rng(0))
+    np.testing.assert_array_equal(done, rows)
+    assert not any(np.shares_memory(a, b) for a, b in zip(done, rows, strict=True))
+
+
+def far_off(n=3_000):
+    """Three columns without any dependence; the estimates say that the first two are equal."""
+    rng = np.random.default_rng(1)
+    rows = [rng.integers(0, 4, n), rng.integers(0, 4, n), np.minimum(rng.integers(0, 40, n), 1)]
+    quarter = np.full(4, 0.25)
+    edge = Edge(1, 0, np.arange(4), np.arange(4), np.eye(4) / 4)
+    return rows, [quarter, quarter, np.full(2, 0.5)], [edge]
+
+
+def test_a_dependence_that_the_rows_lack_is_put_in():
+    rows, nodes, edges = far_off()
+    done = polish_rows(rows, nodes, edges, np.random.default_rng(0))
+    assert np.mean(rows[0] == rows[1]) < 0.3
+    assert np.mean(done[0] == done[1]) > 0.95
+    assert (
+        np.square(excesses(done, nodes, edges)).sum() < 0.01 * np.square(excesses(rows, nodes, edges)).sum()
+    )
+
+
+def test_a_column_in_no_pair_comes_to_its_own_distribution():
+    rows, nodes, edges = far_off()
+    done = polish_rows(rows, nodes, edges, np.random.default_rng(0), effort=60)
+    assert abs(np.bincount(rows[2])[0] - 1_500) > 1_000
+    assert abs(np.bincount(done[2])[0] - 1_500) < 30
