@@ -41,7 +41,7 @@ def fit(
             show_default=False,
         ),
     ],
-    mechanism: MechanismName = "mst",
+    mechanism: MechanismName = "oneshot",
     noise: Noise = NoiseName.exact,
     force: Force = False,
     quiet: Quiet = False,

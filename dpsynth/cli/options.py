@@ -48,7 +48,7 @@ Delta = Annotated[
     ),
 ]
 MechanismName = Annotated[
-    str, typer.Option("--mechanism", metavar="NAME", help="What to measure: mst, oneshot or independent.")
+    str, typer.Option("--mechanism", metavar="NAME", help="What to measure: oneshot, mst or independent.")
 ]
 Noise = Annotated[
     NoiseName,

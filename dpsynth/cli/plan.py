@@ -23,7 +23,7 @@ def plan(
     schema: SchemaFile,
     epsilon: Epsilon,
     delta: Delta,
-    mechanism: MechanismName = "mst",
+    mechanism: MechanismName = "oneshot",
     noise: Noise = NoiseName.exact,
     quiet: Quiet = False,
     as_json: AsJson = False,

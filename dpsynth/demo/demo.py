@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "Demo", "Outcome", "run"]
 
 EPSILON, DELTA = 1.0, 1e-9
-MECHANISM, BASELINE = "mst", "independent"
+MECHANISMS = ("oneshot", "mst", "independent")  # the first is released, the last is the baseline
 _SEED = 7  # of the rows drawn from a release; the noise has no seed
 SCHEMA = Path(__file__).with_name("happiness.yaml")
 """What is publicly known of the survey's table."""
@@ -65,14 +65,14 @@ class Demo:
         files: Name of each file and what it holds.
         rows: Rows of the real table, which is public.
         release: The release that was saved.
-        outcomes: The mechanism's, then the baseline's.
+        outcomes: Of the released mechanism first and of the baseline last.
     """
 
     folder: Path
     files: Mapping[str, str]
     rows: int
     release: Release
-    outcomes: tuple[Outcome, Outcome]
+    outcomes: tuple[Outcome, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -111,14 +111,15 @@ def run(folder: Path, *, progress: Callable[[str, float], None] | None = None) -
     schema = Schema.load(SCHEMA)
     table = _survey()[list(schema.columns)]
     _prepare(folder)
-    release, synthetic, outcome = _walk(schema, table, MECHANISM, report)
-    _, _, baseline = _walk(schema, table, BASELINE, report)
+    walks = [_walk(schema, table, mechanism, report) for mechanism in MECHANISMS]
+    release, synthetic, _ = walks[0]
     report("writing files", 0.0)
     (folder / "schema.yaml").write_text(SCHEMA.read_text(encoding="utf-8"), encoding="utf-8")
     release.save(folder / "happiness.dpsynth")
     write_table(synthetic, folder / "happiness.csv", schema)
     (folder / "README.txt").write_text(_readme(release), encoding="utf-8")
-    return Demo(folder=folder, files=_FILES, rows=len(table), release=release, outcomes=(outcome, baseline))
+    outcomes = tuple(outcome for *_, outcome in walks)
+    return Demo(folder=folder, files=_FILES, rows=len(table), release=release, outcomes=outcomes)
 
 
 def _walk(

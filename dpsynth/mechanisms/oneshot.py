@@ -200,21 +200,26 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
     most = [min(a * b, max((*settings.resolutions, COARSEST))) for a, b in pairs]
     least = min(min(a, 2) * min(b, 2) for a, b in pairs)
     smallest = 1 + (sum(map(share_weight, most)) - share_weight(min(most))) / share_weight(least)
-    again = planned_one_ways(domain, budget, rows_per_unit, max(more, 0.01))
-    slight = planned_one_ways(domain, budget, rows_per_unit, 0.01)
     instead = planned_one_ways(domain, budget, rows_per_unit, least_rest)
 
     def sigma(share: float) -> float:
         return rows_per_unit / math.sqrt(budget * share)
 
+    stages = [planned_one_ways(domain, budget, rows_per_unit, float(settings.least))]
+    if more > 0:
+        again = planned_one_ways(domain, budget, rows_per_unit, more)
+        next_hundredth = Fraction(math.floor(100 * settings.least) + 1, 100)
+        slight = float(min(next_hundredth, settings.most) - settings.least)
+        stages.append(
+            dataclasses.replace(
+                again,
+                purpose=AGAIN,
+                sigma=(again.sigma[0], planned_one_ways(domain, budget, rows_per_unit, slight).sigma[1]),
+                note="up to this share where rows are few for the noise; what they leave, the pairs get",
+            )
+        )
     return (
-        planned_one_ways(domain, budget, rows_per_unit, float(settings.least)),
-        dataclasses.replace(
-            again,
-            purpose=AGAIN,
-            sigma=(again.sigma[0], slight.sigma[1]),
-            note="up to this share where rows are few for the noise; what they do not need, the pairs get",
-        ),
+        *stages,
         Stage(
             purpose=SCORES,
             acts=1,

@@ -47,7 +47,7 @@ def test_every_block_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert "Plan: mst over 3 columns" in ran.stdout
+    assert "Plan: oneshot over 3 columns" in ran.stdout
     for command, shown in _transcript(BLOCKS[-1][1]):
         result = subprocess.run(
             command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -15,7 +15,7 @@ from dpsynth.domain import Axis, Domain
 from dpsynth.errors import GuaranteeError
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.mechanisms import oneshot as module
-from dpsynth.mechanisms.mechanism import AGAIN, ONE_WAYS
+from dpsynth.mechanisms.mechanism import AGAIN, INSTEAD, ONE_WAYS
 from dpsynth.mechanisms.oneshot import Settings, one_shot
 from dpsynth.mechanisms.pairs import NOISE, PAIRS, SCORES, Option
 from dpsynth.model.network import NetworkModel
@@ -46,8 +46,11 @@ def choices(draw):
         for cells in draw(st.sets(st.sampled_from([4, 8, 32, 128]), min_size=1, max_size=3)):
             options.append(option(pair, cells))
             gains.append(draw(st.sampled_from([0.0, 1.0, 10.0, 11.0]) | st.floats(0, 1_000)))
-    return options, np.array(gains), draw(st.sampled_from([1e-6, 1e-3, 0.1, 1.0, 10.0, 1e6])), draw(
-        st.sampled_from([0.05, 0.3, 0.7])
+    return (
+        options,
+        np.array(gains),
+        draw(st.sampled_from([1e-6, 1e-3, 0.1, 1.0, 10.0, 1e6])),
+        draw(st.sampled_from([0.05, 0.3, 0.7])),
     )
 
 
@@ -116,21 +119,17 @@ def test_shares_that_leave_nothing_are_refused(shares):
         Settings(**shares)
 
 
-def assert_within_plan(mechanism, curator, stages):
+def assert_within_plan(curator, stages):
     """Acts, cells and noise of every stage; a stage may use what those before it left."""
     named = {s.purpose: s for s in stages}
     entries = curator.entries
-    assert {e.purpose for e in entries} <= set(named)
-    fallback = not any(e.purpose == PAIRS for e in entries) and len(curator.domain) > 1
+    assert {e.purpose for e in entries} <= {*named, INSTEAD}
     at, cumulative, spent = 0, 0.0, Fraction(0)
     for stage in stages:
-        mine = []
-        while at < len(entries) and entries[at].purpose == stage.purpose:
-            mine.append(entries[at])
-            at += 1
-        if fallback and stage.purpose == PAIRS:
-            mine, at = list(entries[at:]), len(entries)
-            assert [e.purpose for e in mine] == [AGAIN] * len(curator.domain)
+        purposes = {PAIRS, INSTEAD} if stage.purpose == PAIRS else {stage.purpose}
+        mine = list(itertools.takewhile(lambda e, p=purposes: e.purpose in p, entries[at:]))
+        at += len(mine)
+        assert len({e.purpose for e in mine}) <= 1
         assert len(mine) <= stage.acts
         assert sum(e.cells for e in mine) <= stage.cells
         low, high = stage.sigma
@@ -161,7 +160,7 @@ def test_the_plan_brackets_what_happens(domain, rows, epsilon, unit, seed):
         power = float(curator.budget) * (1 if curator.calculus == "gdp" else 2)
         stages = MECHANISMS["oneshot"].plan(domain, power, unit[0])
         measured = run("oneshot", curator)
-        assert_within_plan("oneshot", curator, stages)
+        assert_within_plan(curator, stages)
         model = fit(domain, measured)
     assert all(c.size == 9 for c in model.sample(9, rng))
 
@@ -174,9 +173,7 @@ def test_few_and_many_columns_no_row_and_one(rows, columns, monkeypatch):
     measured = run("oneshot", curator)
     assert {m.query.columns for m in measured.one_ways} == {(c,) for c in range(columns)}
     assert curator.spent >= Fraction(999, 1000) * curator.budget
-    assert_within_plan(
-        "oneshot", curator, MECHANISMS["oneshot"].plan(curator.domain, float(curator.budget), 1)
-    )
+    assert_within_plan(curator, MECHANISMS["oneshot"].plan(curator.domain, float(curator.budget), 1))
     if columns == 1:
         assert [e.purpose for e in curator.entries] == [ONE_WAYS]
     assert all(c.size == 5 for c in fit(curator.domain, measured).sample(5, np.random.default_rng(0)))
@@ -189,12 +186,10 @@ def test_where_no_pair_is_worth_measuring_the_columns_get_the_rest(monkeypatch):
     curator = curator_for((Domain(tuple(Axis(f"c{i}", 4) for i in range(3))), list(cells)))
     measured = run("oneshot", curator)
     assert not measured.pairs
-    assert [e.purpose for e in curator.entries if e.purpose == PAIRS] == []
-    assert [e.purpose for e in curator.entries[-3:]] == [AGAIN] * 3
+    assert [e.purpose for e in curator.entries[-3:]] == [INSTEAD] * 3
+    assert PAIRS not in {e.purpose for e in curator.entries}
     assert len(measured.one_ways) == len(curator.entries) - sum(e.purpose == SCORES for e in curator.entries)
-    assert_within_plan(
-        "oneshot", curator, MECHANISMS["oneshot"].plan(curator.domain, float(curator.budget), 1)
-    )
+    assert_within_plan(curator, MECHANISMS["oneshot"].plan(curator.domain, float(curator.budget), 1))
 
 
 def test_the_same_noise_gives_the_same_answers(monkeypatch):
@@ -203,9 +198,7 @@ def test_the_same_noise_gives_the_same_answers(monkeypatch):
         script_noise(monkeypatch, 11)
         curator = curator_for(chain())
         measured = run("oneshot", curator)
-        found.append(
-            ([m.values.tolist() for m in (*measured.one_ways, *measured.pairs)], curator.entries)
-        )
+        found.append(([m.values.tolist() for m in (*measured.one_ways, *measured.pairs)], curator.entries))
     assert found[0] == found[1]
 
 
@@ -231,18 +224,20 @@ def test_the_noise_reckoned_with_is_the_noise_that_comes(rows_per_unit, backend,
 
 
 @pytest.mark.parametrize("resolutions", [(), (16,), (32, 128)])
-def test_settings_change_what_happens(resolutions, monkeypatch):
+@pytest.mark.parametrize(
+    ("least", "most"), [("1/2", "1/2"), ("1/3", "1/2"), ("0.339", "0.3395"), ("0.25", "0.9")]
+)
+@pytest.mark.parametrize("rows", [0, 3_000, 300_000])
+def test_the_plan_follows_the_settings(resolutions, least, most, rows, monkeypatch):
     script_noise(monkeypatch, 2)
-    chosen = Settings(
-        least=Fraction(1, 2), most=Fraction(1, 2), selection=Fraction(1, 10), resolutions=resolutions
-    )
-    mechanism, curator = one_shot(chosen), curator_for(random_table([40, 30, 9, 2], 3_000))
+    shares = {"least": Fraction(least), "most": Fraction(most), "selection": Fraction(1, 20)}
+    mechanism = one_shot(Settings(**shares, resolutions=resolutions))
+    curator = curator_for(random_table([40, 30, 9, 2], rows))
     stages = mechanism.plan(curator.domain, float(curator.budget), 1)
-    assert stages[0].share == pytest.approx(0.5)
-    assert stages[-1].share == pytest.approx(0.4)
+    assert stages[0].share == pytest.approx(float(Fraction(least)))
+    assert (AGAIN in {s.purpose for s in stages}) == (least != most)
     mechanism.run(curator, lambda stage, done: None)
-    assert not any(e.purpose == AGAIN for e in curator.entries[:-4])
-    assert curator.spent >= Fraction(999, 1000) * curator.budget
+    assert_within_plan(curator, stages)
 
 
 # ---- what it finds ---------------------------------------------------------------------------------------
