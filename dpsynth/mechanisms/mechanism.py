@@ -84,7 +84,8 @@ def one_way_budgets(domain: Domain, budget: Fraction) -> list[Fraction]:
     Reference: Zhang et al. 2021 (PrivSyn), section 4.3 (the 2/3 rule).
     """
     weights = [Fraction(round(2**20 * min(s, _LARGEST_WEIGHT) ** (2 / 3))) for s in domain.sizes]
-    return [budget * w / sum(weights) for w in weights]
+    whole = sum(weights)
+    return [budget * w / whole for w in weights]
 
 
 def measure_one_ways(

@@ -145,9 +145,10 @@ def measure_options(
     Privacy: spends at most ``budget`` through :meth:`Curator.measure`.
     """
     weights = [Fraction(share_weight(o.query.cells)) for o in options]
+    whole = sum(weights)
     measured = []
     for option, weight in zip(options, weights, strict=True):
-        part = budget * weight / sum(weights)
+        part = budget * weight / whole
         measured.append(curator.measure(option.query, budget=part, purpose=PAIRS))
         progress("measuring pairs", len(measured) / len(options))
     return tuple(measured)

@@ -101,8 +101,6 @@ class JunctionForest:
 
     def _absorb(self, node: int) -> None:
         """Merge a clique into a neighbour that holds all its columns."""
-        if node not in self.cliques:
-            return
         for other in sorted(self.links[node]):
             if self.cliques[node] <= self.cliques[other]:
                 for third in sorted(self.links[node] - {other}):

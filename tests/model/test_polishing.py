@@ -58,13 +58,14 @@ def test_the_squared_distance_never_increases(problem):
 
 @given(problems(min_rows=1))
 def test_the_excess_kept_up_step_by_step_is_that_of_the_rows(problem):
-    """What the loop believes at its end, caught from its argument, against a recount."""
+    """What the loop believes at the end of its last round, caught from its argument, against a recount."""
     rows, nodes, edges, seed = problem
     caught = []
 
     def spy(changed, excess, *rest):
         accepted = compiled(changed, excess, *rest)
         caught.append((changed, excess, accepted))
+        return accepted
 
     compiled = kernels.polish
     with pytest.MonkeyPatch.context() as patch:
@@ -73,10 +74,29 @@ def test_the_excess_kept_up_step_by_step_is_that_of_the_rows(problem):
     if not edges:
         assert not caught
         return
-    ((changed, excess, accepted),) = caught
+    changed, excess, _ = caught[-1]
+    accepted = sum(a for _, _, a in caught)
     np.testing.assert_array_equal(changed, np.stack(done, axis=1))
     np.testing.assert_allclose(excess, excesses(done, nodes, edges), atol=1e-9)
     assert accepted >= np.any(changed != np.stack(rows, axis=1))
+
+
+def test_polishing_ends_when_a_round_changes_little():
+    """Rows that are as near as they can be are left after one round, however much effort is allowed."""
+    rows, nodes, edges = far_off()
+    rounds = []
+
+    def spy(*arguments):
+        rounds.append(compiled(*arguments))
+        return rounds[-1]
+
+    compiled = kernels.polish
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "polish", spy)
+        polish_rows(rows, nodes, edges, np.random.default_rng(0), effort=1e6)
+    assert len(rounds) < 60
+    assert all(accepted >= 0.003 * 9_000 for accepted in rounds[:-1])
+    assert rounds[-1] < 0.003 * 9_000
 
 
 @given(problems())
@@ -110,6 +130,15 @@ def test_a_dependence_that_the_rows_lack_is_put_in():
     assert (
         np.square(excesses(done, nodes, edges)).sum() < 0.01 * np.square(excesses(rows, nodes, edges)).sum()
     )
+
+
+def test_a_change_within_a_group_is_weighed_by_the_column_alone():
+    """One row too many of one code, one too few of another; their pair's table does not tell them apart."""
+    lone, together = np.zeros(1, dtype=np.int64), np.zeros(2, dtype=np.int64)
+    edge = Edge(0, 1, together, lone, np.ones((1, 1)))
+    rows, nodes = [np.array([0, 0, 0, 1]), np.zeros(4, dtype=np.int64)], [np.full(2, 0.5), np.ones(1)]
+    done = polish_rows(rows, nodes, [edge], np.random.default_rng(0), effort=40)
+    np.testing.assert_array_equal(np.bincount(done[0]), [2, 2])
 
 
 def test_a_column_in_no_pair_comes_to_its_own_distribution():
