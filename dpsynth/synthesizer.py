@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from dpsynth.data.codec import Codec
@@ -17,7 +16,7 @@ from dpsynth.domain import Domain
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage
 from dpsynth.mechanisms.mechanism import ignore_progress
-from dpsynth.model.structure import fit_model
+from dpsynth.model.structure import LARGEST_CLIQUE, fit_model
 from dpsynth.privacy.curator import Backend, Curator
 from dpsynth.privacy.guarantee import Calculus, Guarantee
 from dpsynth.release.release import Release
@@ -224,9 +223,13 @@ class Synthesizer:
 
 def _model_bytes(domain: Domain, stages: tuple[Stage, ...]) -> int:
     """Return a generous bound on the memory of measured tables and of the model, in bytes."""
-    cells = Fraction(sum(s.cells for s in stages) + sum(domain.sizes))
+    cells = sum(s.cells for s in stages) + sum(domain.sizes)
     denoising = 60 * min(max(domain.sizes), 65_536) + 200 * 8192  # mixture components times cells
-    return int(8 * (4 * cells + denoising))
+    tables = max((s.acts for s in stages), default=0)
+    cliques = 0
+    if tables > len(domain):  # more pairs than a tree holds: cliques, and each pair's place in one
+        cliques = LARGEST_CLIQUE * (4 * len(domain) + tables // 2)
+    return 8 * (4 * cells + denoising + cliques)
 
 
 def _megabytes(size: float) -> str:

@@ -234,7 +234,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             share=least_rest,
             sigma=(sigma(most_rest), max(sigma(least_rest / smallest), instead.sigma[1])),
             cells=max(sum(most), instead.cells),
-            note="the pairs worth their noise, larger tables at larger shares; if none is, columns again",
+            note="at least this share, for the pairs worth their noise; if none is, columns again",
         ),
     )
 

@@ -18,7 +18,7 @@ from dpsynth.model.network import NetworkModel
 from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Measurement
 
-__all__ = ["Model", "fit_model", "fit_network", "read_model"]
+__all__ = ["LARGEST_CLIQUE", "Model", "fit_model", "fit_network", "read_model"]
 
 Model = TreeModel | NetworkModel
 Floats = npt.NDArray[np.float64]
