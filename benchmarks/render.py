@@ -36,8 +36,8 @@ marginals, means of {adult["runs"]} fresh fits; median seconds to fit and to dra
 {adult["machine"]["cores"]} cores.
 """
     also = f"""
-A cold start includes imports and compiling. Exact noise costs {exact:.2f} µs a number, beside {opendp:.0f} µs for \
-OpenDP's
+A cold start includes imports and compiling. Exact noise costs {exact:.2f} µs a number, beside \
+{opendp:.0f} µs for OpenDP's
 discrete Gaussian in the same run."""
     return "\n".join([what, *rows, also])
 
