@@ -14,8 +14,11 @@ from dpsynth.domain import Axis, Domain
 from dpsynth.model.groups import group_sums
 
 __all__ = [
+    "LARGEST_MARGINAL",
     "TOLERANCE",
     "Edge",
+    "check_columns",
+    "check_draw",
     "check_estimates",
     "estimates_from_arrays",
     "estimates_to_arrays",
@@ -27,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 
 TOLERANCE = 1e-6
+LARGEST_MARGINAL = 2**26  # cells of an answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +84,30 @@ def _check_edge(domain: Domain, nodes: Sequence[Floats], edge: Edge) -> None:
         margin = group_sums(groups, nodes[column], size)
         if np.abs(margin - edge.table.sum(axis=other)).max() > TOLERANCE:
             raise ValueError(f"an edge's margin disagrees with the one-way distribution of {name!r}")
+
+
+def check_columns(domain: Domain, columns: Sequence[int]) -> None:
+    """Check that a model can answer a marginal over these columns.
+
+    Raises:
+        ValueError: an unknown or repeated column, or an answer of more than 2**26 cells.
+    """
+    if len(set(columns)) != len(columns) or not all(0 <= c < len(domain) for c in columns):
+        raise ValueError("a marginal takes different columns of the domain")
+    if domain.cells(columns) > LARGEST_MARGINAL:
+        raise ValueError(f"a marginal over these columns has more than {LARGEST_MARGINAL} cells")
+
+
+def check_draw(n: int, method: str) -> None:
+    """Check that rows can be drawn so.
+
+    Raises:
+        ValueError: ``n`` is negative or ``method`` is unknown.
+    """
+    if n < 0:
+        raise ValueError(f"n={n} rows cannot be drawn")
+    if method not in ("systematic", "iid"):
+        raise ValueError(f"method={method!r} is neither 'systematic' nor 'iid'")
 
 
 def estimates_to_arrays(

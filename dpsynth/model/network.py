@@ -19,8 +19,11 @@ import numpy.typing as npt
 from dpsynth.domain import Domain
 from dpsynth.model.calibration import CliqueTree
 from dpsynth.model.estimates import (
+    LARGEST_MARGINAL,
     TOLERANCE,
     Edge,
+    check_columns,
+    check_draw,
     check_estimates,
     estimates_from_arrays,
     estimates_to_arrays,
@@ -37,7 +40,6 @@ Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
 
-_LARGEST_MARGINAL = 2**26  # cells
 _TINY = np.finfo(np.float64).tiny
 _SWEEPS = 20
 
@@ -118,10 +120,7 @@ class NetworkModel:
             ValueError: an unknown or repeated column, or more than 2**26 cells in the answer or, with three
                 or more columns far apart in the tree, on the way to it.
         """
-        if len(set(columns)) != len(columns) or not all(0 <= c < len(self.domain) for c in columns):
-            raise ValueError("a marginal takes different columns of the domain")
-        if self.domain.cells(columns) > _LARGEST_MARGINAL:
-            raise ValueError(f"a marginal over these columns has more than {_LARGEST_MARGINAL} cells")
+        check_columns(self.domain, columns)
         if not columns:
             return np.array(self.total)
         joint = self._joint(tuple(columns))
@@ -148,10 +147,7 @@ class NetworkModel:
 
         Privacy: free; post-processing of what was measured.
         """
-        if n < 0:
-            raise ValueError(f"n={n} rows cannot be drawn")
-        if method not in ("systematic", "iid"):
-            raise ValueError(f"method={method!r} is neither 'systematic' nor 'iid'")
+        check_draw(n, method)
         states: dict[int, Codes] = {}
         for i, clique in enumerate(self.tree.cliques):
             shared = self.tree.separator(i)
@@ -231,9 +227,9 @@ class NetworkModel:
 
     def _contract(self, parts: Sequence[tuple[Floats, list[int]]], kept: list[int]) -> Floats:
         """Return the product of tables, summed to the columns kept; numpy wants axes named from 0 on."""
-        if math.prod(self.tree.sizes[c] for c in kept) > _LARGEST_MARGINAL:
+        if math.prod(self.tree.sizes[c] for c in kept) > LARGEST_MARGINAL:
             raise ValueError(
-                f"a marginal over these columns needs more than {_LARGEST_MARGINAL} cells on the way"
+                f"a marginal over these columns needs more than {LARGEST_MARGINAL} cells on the way"
             )
         names = {c: i for i, c in enumerate(dict.fromkeys(c for _, columns in parts for c in columns))}
         operands: list[Any] = [x for part, columns in parts for x in (part, [names[c] for c in columns])]

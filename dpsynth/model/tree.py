@@ -22,7 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.domain import Domain
-from dpsynth.model.estimates import Edge, check_estimates, estimates_from_arrays, estimates_to_arrays
+from dpsynth.model.estimates import (
+    Edge,
+    check_columns,
+    check_draw,
+    check_estimates,
+    estimates_from_arrays,
+    estimates_to_arrays,
+)
 from dpsynth.model.groups import group_sums
 from dpsynth.model.sampling import Method, draw_given, draw_within
 
@@ -31,8 +38,6 @@ __all__ = ["TreeModel"]
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
-
-_LARGEST_MARGINAL = 2**26  # cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,10 +87,7 @@ class TreeModel:
         Raises:
             ValueError: an unknown or repeated column, or an answer of more than 2**26 cells.
         """
-        if len(set(columns)) != len(columns) or not all(0 <= c < len(self.domain) for c in columns):
-            raise ValueError("a marginal takes different columns of the domain")
-        if self.domain.cells(columns) > _LARGEST_MARGINAL:
-            raise ValueError(f"a marginal over these columns has more than {_LARGEST_MARGINAL} cells")
+        check_columns(self.domain, columns)
         answer: Floats = np.array(self.total)
         found: list[tuple[int, Groups]] = []
         for _, order in self._traversals():
@@ -207,10 +209,7 @@ class TreeModel:
 
         Privacy: free; post-processing of what was measured.
         """
-        if n < 0:
-            raise ValueError(f"n={n} rows cannot be drawn")
-        if method not in ("systematic", "iid"):
-            raise ValueError(f"method={method!r} is neither 'systematic' nor 'iid'")
+        check_draw(n, method)
         columns: list[Codes] = [np.zeros(n, dtype=np.int64) for _ in self.domain.axes]
         for _, order in self._traversals():
             for node, edge in order.items():
