@@ -113,8 +113,8 @@ class Synthesizer:
         schema: What is publicly known of the table.
         epsilon: Of the guarantee, in (0, 10000].
         delta: Of the guarantee, in (0, 1).
-        mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`, or a mechanism of your own. The default has
-            the least error on most of the benchmark's tables and budgets (docs/method.md).
+        mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`, or a mechanism of your own. The default
+            has the least error on most of the benchmark's tables and budgets (docs/method.md).
         noise: ``"exact"``: exactly rounded Gaussian noise, accounted in GDP. ``"opendp"``: OpenDP's
             discrete Gaussian, accounted in zCDP; slower, and with more noise at the same guarantee.
 
