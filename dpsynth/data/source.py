@@ -130,7 +130,14 @@ def _layout(frame: FrameKind, names: Sequence[str], dtypes: Sequence[str]) -> La
         raise DataError(
             f"the data has more than one column named {', '.join(map(repr, twice[:10]))}; rename one"
         )
-    return Layout(frame, tuple(zip(names, dtypes, strict=True)))
+    return Layout(frame, tuple(zip(names, map(_outline, dtypes), strict=True)))
+
+
+def _outline(dtype: str) -> str:
+    """Return a dtype's name without what it nests: the fields of a struct can be keys found in the rows."""
+    name, _, inner = dtype.partition("<")
+    plain = name == "dictionary" and "<" not in inner
+    return dtype if plain or not inner else name + ("[pyarrow]" if dtype.endswith("[pyarrow]") else "")
 
 
 def _file_source(path: Path) -> Source:

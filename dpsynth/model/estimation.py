@@ -1,9 +1,10 @@
-"""From noisy one-way and pair marginals to a fitted forest. Post-processing throughout.
+"""From noisy one-way and pair marginals to consistent estimates. Post-processing throughout.
 
 1. The number of rows: minimum-variance mean of the one-way sums.
 2. Each column: generalised least squares over its one-way and its pairs' margins, then non-negativity.
 3. Each pair: empirical-Bayes denoising towards the product of its columns, raked to agree with them.
-4. The tree factorisation is then exact in closed form.
+
+:mod:`dpsynth.model.structure` builds a model of them.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from dpsynth.model.consistency import Observation, reconcile_column, total_estim
 from dpsynth.model.denoise import center, denoise_one_way, denoise_pair
 from dpsynth.model.estimates import Edge
 from dpsynth.model.groups import group_sums
-from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Measurement
 
-__all__ = ["estimate_marginals", "fit_tree", "one_way_estimates"]
+__all__ = ["estimate_marginals", "one_way_estimates"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,21 +68,6 @@ def estimate_marginals(
     ]
     nodes = tuple(c / c.sum() for c in counts)
     return estimate, nodes, _edges(pairs, nodes, total)
-
-
-def fit_tree(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]) -> TreeModel:
-    """Fit a forest to noisy marginals.
-
-    Args:
-        domain: The columns.
-        one_ways: One or more measurements of each column, at full resolution.
-        pairs: Measurements of two columns each, without a cycle; a column's groupings are nested.
-
-    Returns:
-        A model whose one-way and pair marginals are the estimates.
-    """
-    estimate, nodes, edges = estimate_marginals(domain, one_ways, pairs)
-    return TreeModel(domain, max(estimate, 0.0), nodes, edges)
 
 
 def _edges(pairs: Sequence[Measurement], nodes: tuple[Floats, ...], total: float) -> tuple[Edge, ...]:

@@ -426,3 +426,26 @@ def test_unknown_dtype_names_fall_back_to_the_natural_dtype(frame, dtype):
         [np.array([0, 127], np.uint8)], Layout(frame, (("t", dtype),)), np.random.default_rng(0)
     )
     assert open_codes(codec.encode(open_source(table)))[0].tolist() == [0, 127]
+
+
+@pytest.mark.parametrize("fields", [1, 400])
+def test_no_field_of_a_nested_dtype_reaches_the_layout(fields):
+    """The fields of a struct may be keys found in the rows: neither kept nor a reason to fail."""
+    record = {f"SECRET{i}": 1 for i in range(fields)}
+    table = pa.table(
+        {"s": pa.array([record]), "l": pa.array([[record]]), "d": pa.array(["x"]).dictionary_encode()}
+    )
+    layout = open_source(table).layout
+    assert layout.dtype("s") == "struct"
+    assert layout.dtype("l") == "list"
+    assert layout.dtype("d").startswith("dictionary<")
+    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    for kept in (layout, open_source(frame).layout):
+        assert "SECRET" not in str(kept.to_dict())
+    columns = {name: {"kind": "categorical", "missing": True, "values": ["a"]} for name in ("s", "l", "d")}
+    codec = Codec(Schema.from_dict({"privacy_unit": "row", "columns": columns}))
+    for data in (table, frame):
+        source = open_source(data)
+        codec.encode(source)
+        back = codec.decode([np.zeros(2, np.uint8)] * 3, codec.layout(source), np.random.default_rng(0))
+        assert len(back) == 2

@@ -127,3 +127,14 @@ def test_the_exact_counts_have_few_readers() -> None:
     assert readers["__noisy_counts"] == {"measure"}
     assert readers["__noisy_distances"] == {"score"}
     assert readers["__choose"] == {"select"}
+
+
+def test_only_evaluation_reads_codes_in_the_open() -> None:
+    """``Codec.codes`` is for tables that the caller may see; a fit gets its rows sealed."""
+    callers = {
+        module_of(path)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "codes"
+    }
+    assert callers == {"dpsynth.data.codec", "dpsynth.evaluate.fidelity"}

@@ -19,8 +19,8 @@ from dpsynth.mechanisms import mst as module
 from dpsynth.mechanisms.mechanism import INSTEAD, one_way_budgets
 from dpsynth.mechanisms.mst import Settings, spanning_tree
 from dpsynth.mechanisms.pairs import COARSEST, RESOLUTIONS, Option, pair_options
-from dpsynth.model.estimation import fit_tree
 from dpsynth.model.levels import nested_levels
+from dpsynth.model.structure import fit_model
 from dpsynth.privacy.curator import Marginal
 from tests.mechanisms.harness import chain, curator_for, random_table, run, script_noise
 from tests.strategies.models import domains
@@ -45,7 +45,7 @@ def test_it_beats_the_independent_baseline_on_two_way_marginals(epsilon, monkeyp
     errors = {}
     for name in ("independent", "mst"):
         measured = run(name, curator_for((domain, codes), epsilon=epsilon))
-        model = fit_tree(domain, measured.one_ways, measured.pairs)
+        model = fit_model(domain, measured.one_ways, measured.pairs)
         rows = model.sample(10_000, np.random.default_rng(0))
         errors[name] = mean_total_variation(codes, rows, domain.sizes, 2)
     assert errors["mst"] < 0.35 * errors["independent"]
@@ -65,7 +65,7 @@ def test_where_no_pair_is_worth_measuring_the_columns_get_the_rest(monkeypatch):
     assert len(measured.one_ways) == 6
     assert [e.purpose for e in curator.entries[-3:]] == [INSTEAD] * 3
     assert curator.spent >= Fraction(999, 1000) * curator.budget
-    model = fit_tree(curator.domain, measured.one_ways, measured.pairs)
+    model = fit_model(curator.domain, measured.one_ways, measured.pairs)
     np.testing.assert_allclose(np.concatenate(model.nodes), 0.25, atol=0.01)
 
 

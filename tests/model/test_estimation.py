@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from dpsynth.domain import Axis, Domain
 from dpsynth.model import estimation
 from dpsynth.model.consistency import reconcile_column
-from dpsynth.model.estimation import fit_tree, one_way_estimates
+from dpsynth.model.estimation import one_way_estimates
 from dpsynth.model.levels import nested_levels
+from dpsynth.model.structure import fit_model
 from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Marginal, Measurement
 from tests.strategies.models import brute_force, domains, ends_of, forests, marginal_of
@@ -41,7 +42,7 @@ def test_a_planted_forest_is_found_when_noise_is_tiny(planted, seed):
         columns = (edge.first, edge.second)
         groups = tuple(np.arange(planted.domain.axes[c].size) for c in columns)
         pairs.append(measurement(columns, groups, marginal_of(joint, columns), 10.0, rng))
-    model = fit_tree(planted.domain, one_ways, pairs)
+    model = fit_model(planted.domain, one_ways, pairs)
     assert model.total == pytest.approx(rows, rel=1e-5)
     assert np.abs(brute_force(model) - joint / rows).sum() / 2 < 1e-3
 
@@ -65,7 +66,7 @@ def test_whatever_was_measured_the_model_is_valid(domain, shape, sigma, shift, s
         groups = tuple(levels[c][rng.integers(len(levels[c]))].groups for c in columns)
         table = rng.normal(shift, 3 * sigma, tuple(int(g.max()) + 1 for g in groups))
         pairs.append(measurement(columns, groups, table, sigma, rng))
-    model = fit_tree(domain, one_ways, pairs)
+    model = fit_model(domain, one_ways, pairs)
     assert isinstance(model, TreeModel)
     assert len(model.edges) == len(pairs)
     assert model.total >= 0
@@ -83,7 +84,7 @@ def test_measuring_twice_halves_the_variance():
     total, (counts,) = one_way_estimates(domain, [seen([110, 90], 2.0), seen([90, 110], 2.0)])
     assert total == pytest.approx(200)
     np.testing.assert_allclose(counts, [100, 100])
-    model = fit_tree(domain, [seen([110, 90], 1.0), seen([60, 140], 2.0)], [])
+    model = fit_model(domain, [seen([110, 90], 1.0), seen([60, 140], 2.0)], [])
     np.testing.assert_allclose(model.nodes[0], [0.5, 0.5])
 
 
@@ -99,12 +100,12 @@ def test_a_pairs_margin_is_as_noisy_as_the_cells_it_sums(monkeypatch):
     rng = np.random.default_rng(0)
     domain = Domain((Axis("a", 3), Axis("b", 5)))
     pair = measurement((1, 0), (np.arange(5), np.arange(3)), np.full((5, 3), 40.0), 7.0, rng)
-    fit_tree(domain, one_ways_of([np.full(3, 200.0), np.full(5, 120.0)], 2.0, rng), [pair])
+    fit_model(domain, one_ways_of([np.full(3, 200.0), np.full(5, 120.0)], 2.0, rng), [pair])
     assert told == [[4.0, 5 * 49.0], [4.0, 3 * 49.0]]
 
 
 def test_a_negative_total_is_a_model_of_no_rows():
     domain = Domain((Axis("a", 3),))
-    model = fit_tree(domain, one_ways_of([np.full(3, -500.0)], 1.0, np.random.default_rng(0)), [])
+    model = fit_model(domain, one_ways_of([np.full(3, -500.0)], 1.0, np.random.default_rng(0)), [])
     assert model.total == 0
     assert model.nodes[0].sum() == pytest.approx(1)
