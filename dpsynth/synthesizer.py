@@ -210,13 +210,13 @@ class Synthesizer:
         curator = Curator(table, self.guarantee, backend=self.noise)
         measured = self.mechanism.run(curator, report)
         report("fitting the model", 0.0)
-        model = fit_model(codec.domain, measured.one_ways, measured.pairs)
+        model = fit_model(codec.domain, measured.one_ways, measured.tables)
         report("fitting the model", 1.0)
         return Release(
             schema=self.schema,
             layout=codec.layout(source),
             model=model,
-            measurements=(*measured.one_ways, *measured.pairs),
+            measurements=(*measured.one_ways, *measured.tables),
             statement=Statement.from_curator(curator, self.schema, self.mechanism.name),
         )
 

@@ -49,7 +49,7 @@ class Measured:
     """What a mechanism brings home: public measurements, ready for estimation."""
 
     one_ways: tuple[Measurement, ...]  # each column once or more
-    pairs: tuple[Measurement, ...]
+    tables: tuple[Measurement, ...]  # of two or more columns each; a column's groupings are nested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

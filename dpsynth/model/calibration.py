@@ -1,8 +1,8 @@
-"""Making a junction tree's cliques agree: with each other, and with estimated pair marginals.
+"""Making a junction tree's cliques agree: with each other, and with estimated marginals.
 
 Iterative proportional fitting: a clique is rescaled to one target after another, and what changed is passed
 along the tree before the next clique has its turn. Started from independent columns it converges to the
-distribution of greatest entropy with those pair marginals. Which cell of a clique falls into which cell of a
+distribution of greatest entropy with those marginals. Which cell of a clique falls into which cell of a
 target or a separator never changes, so it is computed once and the inner loops are compiled.
 
 References: Deming, Stephan 1940; Csiszár 1975 (entropy projections); Jiroušek, Přeučil 1995, "On the
@@ -78,16 +78,16 @@ class CliqueTree:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """A pair marginal to be met.
+    """A marginal to be met.
 
     Attributes:
-        columns: The two columns.
+        columns: Two or more columns.
         groups: For each, the target's group of each state.
-        table: Probabilities of the groups, positive, of sum 1.
+        table: Probabilities of the groups, positive, of sum 1, one axis a column.
     """
 
-    columns: tuple[int, int]
-    groups: tuple[Groups, Groups]
+    columns: tuple[int, ...]
+    groups: tuple[Groups, ...]
     table: Floats
 
 
@@ -134,12 +134,12 @@ def calibrate(
     sweeps: int = 15,
     tolerance: float = 1e-4,
 ) -> tuple[tuple[Floats, ...], float]:
-    """Fit clique tables to pair marginals.
+    """Fit clique tables to marginals.
 
     Args:
         tree: The cliques.
         margins: Distribution of each column; where the fit starts, as a product.
-        targets: Pair marginals; each pair lies in some clique.
+        targets: Marginals to be met; the columns of each lie in some clique.
         sweeps: Most rounds over all targets.
         tolerance: Mean L1 gap of a target below which to stop.
 

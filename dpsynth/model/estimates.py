@@ -1,4 +1,4 @@
-"""What every model is made of: one-way distributions, and tables of pairs at their own resolutions."""
+"""What every model is made of: one-way distributions, and joint tables at resolutions of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dpsynth.model.groups import group_sums
 __all__ = [
     "LARGEST_MARGINAL",
     "TOLERANCE",
-    "Edge",
+    "Estimate",
     "check_columns",
     "check_draw",
     "check_estimates",
@@ -34,25 +34,27 @@ LARGEST_MARGINAL = 2**26  # cells of an answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Edge:
-    """A dependence between two columns.
+class Estimate:
+    """A joint distribution of two or more columns, at a resolution of its own.
 
     Attributes:
-        first: Position of a column.
-        second: Position of another.
-        first_groups: Group, from 0, of each code of the first column.
-        second_groups: Group, from 0, of each code of the second.
-        table: Joint probabilities of the groups, shape ``(first groups, second groups)``, of sum 1.
+        columns: Positions of the columns, all different, in any order.
+        groups: For each of them the group, from 0, of each code.
+        table: Joint probabilities of the groups, one axis a column, of sum 1.
     """
 
-    first: int
-    second: int
-    first_groups: Groups
-    second_groups: Groups
+    columns: tuple[int, ...]
+    groups: tuple[Groups, ...]
     table: Floats
 
+    def index(self) -> tuple[Groups, ...]:
+        """Return what ``table`` is to be indexed with for its value at every combination of codes."""
+        return np.ix_(*self.groups)
 
-def check_estimates(domain: Domain, total: float, nodes: Sequence[Floats], edges: Sequence[Edge]) -> None:
+
+def check_estimates(
+    domain: Domain, total: float, nodes: Sequence[Floats], estimates: Sequence[Estimate]
+) -> None:
     """Check that estimates fit the domain and each other.
 
     Raises:
@@ -65,25 +67,25 @@ def check_estimates(domain: Domain, total: float, nodes: Sequence[Floats], edges
     for axis, node in zip(domain, nodes, strict=True):
         if node.shape != (axis.size,) or not is_distribution(node):
             raise ValueError(f"the one-way distribution of {axis.name!r} is not one over {axis.size} codes")
-    for edge in edges:
-        _check_edge(domain, nodes, edge)
+    for estimate in estimates:
+        _check_estimate(domain, nodes, estimate)
 
 
-def _check_edge(domain: Domain, nodes: Sequence[Floats], edge: Edge) -> None:
-    ends = ((edge.first, edge.first_groups, 1), (edge.second, edge.second_groups, 0))
-    if edge.table.ndim != 2 or not is_distribution(edge.table):
-        raise ValueError("an edge's table is not a joint distribution of two columns")
-    if edge.first == edge.second:
-        raise ValueError("an edge's two columns are the same")
-    for column, groups, other in ends:
+def _check_estimate(domain: Domain, nodes: Sequence[Floats], estimate: Estimate) -> None:
+    columns, groups, table = estimate.columns, estimate.groups, estimate.table
+    if len(columns) < 2 or len(set(columns)) != len(columns):
+        raise ValueError("an estimated table needs two or more columns and none twice")
+    if table.ndim != len(columns) or len(groups) != len(columns) or not is_distribution(table):
+        raise ValueError("an estimated table is not a joint distribution of its columns")
+    for axis, (column, grouping) in enumerate(zip(columns, groups, strict=True)):
         if not 0 <= column < len(domain):
-            raise ValueError("an edge names a column outside the domain")
-        name, size = domain.names[column], edge.table.shape[1 - other]
-        if groups.shape != (domain.axes[column].size,) or groups.min() < 0 or groups.max() >= size:
-            raise ValueError(f"an edge's grouping of {name!r} does not fit its table")
-        margin = group_sums(groups, nodes[column], size)
-        if np.abs(margin - edge.table.sum(axis=other)).max() > TOLERANCE:
-            raise ValueError(f"an edge's margin disagrees with the one-way distribution of {name!r}")
+            raise ValueError("an estimated table names a column outside the domain")
+        name, size = domain.names[column], table.shape[axis]
+        if grouping.shape != (domain.axes[column].size,) or grouping.min() < 0 or grouping.max() >= size:
+            raise ValueError(f"an estimated table's grouping of {name!r} does not fit it")
+        margin = table.sum(axis=tuple(i for i in range(table.ndim) if i != axis))
+        if np.abs(margin - group_sums(grouping, nodes[column], size)).max() > TOLERANCE:
+            raise ValueError(f"an estimated table disagrees with the one-way distribution of {name!r}")
 
 
 def check_columns(domain: Domain, columns: Sequence[int]) -> None:
@@ -111,25 +113,25 @@ def check_draw(n: int, method: str) -> None:
 
 
 def estimates_to_arrays(
-    domain: Domain, total: float, nodes: Sequence[Floats], edges: Sequence[Edge]
+    domain: Domain, total: float, nodes: Sequence[Floats], estimates: Sequence[Estimate]
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """Return estimates as JSON values and plain arrays, for saving."""
     meta = {
         "total": total,
         "axes": [{"name": a.name, "size": a.size, "ordered": a.ordered} for a in domain],
-        "edges": [{"first": e.first, "second": e.second} for e in edges],
+        "estimates": [{"columns": list(e.columns)} for e in estimates],
     }
     arrays: dict[str, npt.NDArray[Any]] = {f"node_{i}": node for i, node in enumerate(nodes)}
-    for i, edge in enumerate(edges):
-        arrays[f"edge_{i}_table"] = edge.table
-        arrays[f"edge_{i}_first"] = edge.first_groups
-        arrays[f"edge_{i}_second"] = edge.second_groups
+    for i, estimate in enumerate(estimates):
+        arrays[f"estimate_{i}_table"] = estimate.table
+        for j, groups in enumerate(estimate.groups):
+            arrays[f"estimate_{i}_groups_{j}"] = groups
     return meta, arrays
 
 
 def estimates_from_arrays(
     meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
-) -> tuple[Domain, float, tuple[Floats, ...], tuple[Edge, ...]]:
+) -> tuple[Domain, float, tuple[Floats, ...], tuple[Estimate, ...]]:
     """Read back what :func:`estimates_to_arrays` wrote.
 
     Raises:
@@ -137,22 +139,20 @@ def estimates_from_arrays(
     """
     try:
         axes = tuple(Axis(str(a["name"]), int(a["size"]), int(a["ordered"])) for a in meta["axes"])
-        ends = [(int(e["first"]), int(e["second"])) for e in meta["edges"]]
+        held = [tuple(int(c) for c in e["columns"]) for e in meta["estimates"]]
         total = float(meta["total"])
     except OverflowError:
         raise ValueError("a number of the model is infinite or far too large") from None
     nodes = tuple(read_array(arrays, f"node_{i}", np.float64) for i in range(len(axes)))
-    edges = tuple(
-        Edge(
-            first,
-            second,
-            read_array(arrays, f"edge_{i}_first", np.int64),
-            read_array(arrays, f"edge_{i}_second", np.int64),
-            read_array(arrays, f"edge_{i}_table", np.float64),
+    estimates = tuple(
+        Estimate(
+            columns,
+            tuple(read_array(arrays, f"estimate_{i}_groups_{j}", np.int64) for j in range(len(columns))),
+            read_array(arrays, f"estimate_{i}_table", np.float64),
         )
-        for i, (first, second) in enumerate(ends)
+        for i, columns in enumerate(held)
     )
-    return Domain(axes), total, nodes, edges
+    return Domain(axes), total, nodes, estimates
 
 
 def read_array(

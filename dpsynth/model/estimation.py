@@ -18,7 +18,7 @@ from dpsynth.domain import Domain
 from dpsynth.model.bases import Residual, shared_deviations
 from dpsynth.model.consistency import Observation, reconcile_column, total_estimate
 from dpsynth.model.denoise import center, denoise_one_way, denoise_pair
-from dpsynth.model.estimates import Edge
+from dpsynth.model.estimates import Estimate
 from dpsynth.model.groups import group_sums
 from dpsynth.privacy.curator import Measurement
 
@@ -45,7 +45,7 @@ def one_way_estimates(domain: Domain, one_ways: Sequence[Measurement]) -> tuple[
 
 def estimate_marginals(
     domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]
-) -> tuple[float, tuple[Floats, ...], tuple[Edge, ...]]:
+) -> tuple[float, tuple[Floats, ...], tuple[Estimate, ...]]:
     """Return the unbiased number of rows, a distribution of each column, and a consistent table of each pair.
 
     Args:
@@ -70,7 +70,7 @@ def estimate_marginals(
     return estimate, nodes, _edges(pairs, nodes, total)
 
 
-def _edges(pairs: Sequence[Measurement], nodes: tuple[Floats, ...], total: float) -> tuple[Edge, ...]:
+def _edges(pairs: Sequence[Measurement], nodes: tuple[Floats, ...], total: float) -> tuple[Estimate, ...]:
     """Denoise all pairs, each with the help of those that share a column; make them agree with ``nodes``."""
     margins = [
         [total * group_sums(g, nodes[c]) for c, g in zip(p.query.columns, p.query.groups, strict=True)]
@@ -84,8 +84,7 @@ def _edges(pairs: Sequence[Measurement], nodes: tuple[Floats, ...], total: float
     for pair, (rows, columns), guess in zip(pairs, margins, shared_deviations(residuals), strict=True):
         values = pair.values.astype(np.float64)
         table = denoise_pair(values, pair.sigma, rows, columns, deviation=guess)
-        (first, second), (first_groups, second_groups) = pair.query.columns, pair.query.groups
-        edges.append(Edge(first, second, first_groups, second_groups, table / table.sum()))
+        edges.append(Estimate(pair.query.columns, pair.query.groups, table / table.sum()))
     return tuple(edges)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["group_sums"]
+__all__ = ["group_sums", "sum_groups"]
 
 
 def group_sums(
@@ -19,3 +19,24 @@ def group_sums(
         size: Number of groups; as many as occur if not given.
     """
     return np.bincount(groups, weights=values, minlength=size or 0).astype(np.float64)
+
+
+def sum_groups(
+    table: npt.NDArray[np.float64], groups: npt.NDArray[np.int64], axis: int
+) -> npt.NDArray[np.float64]:
+    """Return a table with the entries of each group along one axis added up.
+
+    Args:
+        table: Any number of axes.
+        groups: Group, from 0 and without gaps, of each entry along ``axis``.
+        axis: The axis.
+
+    Returns:
+        Array of the shape of ``table``, but with as many entries along ``axis`` as there are groups.
+    """
+    size = int(groups.max()) + 1
+    if np.array_equal(groups, np.arange(groups.size)):
+        return table
+    member = np.zeros((size, groups.size))
+    member[groups, np.arange(groups.size)] = 1.0
+    return np.moveaxis(np.tensordot(member, table, axes=(1, axis)), 0, axis)

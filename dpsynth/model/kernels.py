@@ -46,12 +46,14 @@ def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
     excess: Floats,
     column_start: Integers,
     table_start: Integers,
-    table_width: Integers,
-    sides: Integers,
+    member_start: Integers,
+    members: Integers,
+    strides: Integers,
     groups: Integers,
     group_start: Integers,
     degree: Integers,
     partners: Integers,
+    places: Integers,
     proposals: int,
     seed: int,
 ) -> int:
@@ -66,12 +68,14 @@ def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
         excess: One-way excesses of all columns, then those of all tables, flattened; changed in place.
         column_start: Offset of each column's one-way excess in ``excess``.
         table_start: Offset of each table in ``excess``.
-        table_width: Number of groups of each table's second column.
-        sides: The two columns of each table, shape ``(tables, 2)``.
-        groups: Group of each code, for each table and side, concatenated.
-        group_start: Offset in ``groups``, shape ``(tables, 2)``.
+        member_start: Offset of each table's columns in ``members``; one more than there are tables.
+        members: The columns of each table, concatenated.
+        strides: For each member, how far apart in the table two neighbouring groups of it are.
+        groups: Group of each code, for each member, concatenated.
+        group_start: Offset of each member in ``groups``.
         degree: Number of tables of each column.
         partners: Numbers of those tables, shape ``(d, most tables)``.
+        places: The column's own place in ``members`` for each of them, of the same shape.
         proposals: How many changes to try.
         seed: A non-zero 64-bit integer.
 
@@ -95,13 +99,15 @@ def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
         cells = 1
         for j in range(degree[column]):
             t = partners[column, j]
-            side = 0 if sides[t, 0] == column else 1
-            before, after = groups[group_start[t, side] + old], groups[group_start[t, side] + new]
+            own = places[column, j]
+            before, after = groups[group_start[own] + old], groups[group_start[own] + new]
             if before != after:
-                other = groups[group_start[t, 1 - side] + rows[row, sides[t, 1 - side]]]
-                step, offset = (table_width[t], other) if side == 0 else (1, other * table_width[t])
-                lowered[cells] = table_start[t] + before * step + offset
-                raised[cells] = table_start[t] + after * step + offset
+                offset = table_start[t]
+                for i in range(member_start[t], member_start[t + 1]):
+                    if i != own:
+                        offset += groups[group_start[i] + rows[row, members[i]]] * strides[i]
+                lowered[cells] = offset + before * strides[own]
+                raised[cells] = offset + after * strides[own]
                 cells += 1
         change = 0.0
         for j in range(cells):

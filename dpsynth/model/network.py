@@ -1,9 +1,9 @@
-"""A Markov random field on a junction tree, with estimated pairs beyond it.
+"""A Markov random field on a junction tree, with estimated tables beyond it.
 
-A network holds three things that agree: one-way distributions at full resolution; tables of all estimated
-pairs, at the resolutions they were measured; and calibrated clique tables of a junction tree, whose states
-are groups of codes. Cliques carry as many pairs as fit below a size limit; the pairs beyond are met on the
-rows themselves (:mod:`.polishing`) and in :meth:`NetworkModel.marginal` by raking.
+A network holds three things that agree: one-way distributions at full resolution; estimated tables of pairs
+and larger sets of columns, at the resolutions they were measured; and calibrated clique tables of a junction
+tree, whose states are groups of codes. Cliques carry as many estimated tables as fit below a size limit; the
+others are met on the rows themselves (:mod:`.polishing`) and in :meth:`NetworkModel.marginal` by raking.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dpsynth.model.calibration import CliqueTree
 from dpsynth.model.estimates import (
     LARGEST_MARGINAL,
     TOLERANCE,
-    Edge,
+    Estimate,
     check_columns,
     check_draw,
     check_estimates,
@@ -30,7 +30,7 @@ from dpsynth.model.estimates import (
     is_distribution,
     read_array,
 )
-from dpsynth.model.groups import group_sums
+from dpsynth.model.groups import group_sums, sum_groups
 from dpsynth.model.polishing import polish_rows
 from dpsynth.model.sampling import Method, draw_given, draw_within
 
@@ -52,7 +52,7 @@ class NetworkModel:
         domain: The coded columns.
         total: Noisy number of rows, at least 0.
         nodes: One-way probabilities of each column, in domain order; each sums to 1.
-        edges: Estimated pair tables; cycles among them are allowed, a pair twice is not.
+        estimates: Estimated tables of two or more columns; cycles among them are allowed, a set twice is not.
         groups: For each column, the clique tables' state of each code.
         tree: The cliques, over states.
         tables: Joint probabilities of each clique's states.
@@ -65,15 +65,15 @@ class NetworkModel:
     domain: Domain
     total: float
     nodes: tuple[Floats, ...]
-    edges: tuple[Edge, ...]
+    estimates: tuple[Estimate, ...]
     groups: tuple[Groups, ...]
     tree: CliqueTree
     tables: tuple[Floats, ...]
 
     def __post_init__(self) -> None:
-        check_estimates(self.domain, self.total, self.nodes, self.edges)
-        if len({frozenset((e.first, e.second)) for e in self.edges}) != len(self.edges):
-            raise ValueError("the model holds two tables of one pair")
+        check_estimates(self.domain, self.total, self.nodes, self.estimates)
+        if len({frozenset(e.columns) for e in self.estimates}) != len(self.estimates):
+            raise ValueError("the model holds two tables of the same columns")
         if len(self.groups) != len(self.domain) or len(self.tree.sizes) != len(self.domain):
             raise ValueError("the model's states do not fit the number of columns")
         for axis, groups, size in zip(self.domain, self.groups, self.tree.sizes, strict=True):
@@ -98,16 +98,16 @@ class NetworkModel:
                     raise ValueError("two neighbouring cliques disagree on the columns they share")
 
     @property
-    def links(self) -> tuple[tuple[str, str], ...]:
-        """The column names of each estimated pair."""
+    def links(self) -> tuple[tuple[str, ...], ...]:
+        """The column names of each estimated table."""
         names = self.domain.names
-        return tuple((names[e.first], names[e.second]) for e in self.edges)
+        return tuple(tuple(names[c] for c in e.columns) for e in self.estimates)
 
     def marginal(self, columns: Sequence[int]) -> Floats:
         """Return the model's marginal: expected counts over some columns.
 
         The junction tree's marginal, codes within a state shared out by their one-way distribution, is raked
-        to the one-way distributions and to every estimated pair among the columns, so that it tells of a
+        to the one-way distributions and to every estimated table among the columns, so that it tells of a
         pair what the pair's own table tells, and what sampled rows follow.
 
         Args:
@@ -136,7 +136,7 @@ class NetworkModel:
         Args:
             n: Number of rows, at least 0.
             rng: Source of chance; the same state gives the same rows.
-            method: ``"systematic"``: counts follow all estimates, also of pairs beyond the cliques, as
+            method: ``"systematic"``: counts follow all estimates, also of tables beyond the cliques, as
                 closely as polished integers allow. ``"iid"``: independent draws from the junction tree.
 
         Returns:
@@ -164,7 +164,7 @@ class NetworkModel:
             draw_within(states[c], self.groups[c], self.nodes[c], rng, method)
             for c in range(len(self.domain))
         ]
-        return polish_rows(columns, self.nodes, self.edges, rng) if method == "systematic" else columns
+        return polish_rows(columns, self.nodes, self.estimates, rng) if method == "systematic" else columns
 
     def _states(self, column: int) -> Floats:
         return group_sums(self.groups[column], self.nodes[column])
@@ -237,33 +237,32 @@ class NetworkModel:
         return product
 
     def _raked(self, joint: Floats, columns: tuple[int, ...]) -> Floats:
-        """Rescale a joint distribution of codes to the one-way distributions and the estimated pairs.
+        """Rescale a joint distribution of codes to the one-way distributions and the estimated tables.
 
         Estimates that leave no cell possible at all leave the distribution as it was.
         """
         start = joint
-        inside = [e for e in self.edges if e.first in columns and e.second in columns]
+        inside = [e for e in self.estimates if set(e.columns) <= set(columns)]
         for _ in range(_SWEEPS if len(columns) > 1 else 1):
             for axis, column in enumerate(columns):
                 others = tuple(i for i in range(len(columns)) if i != axis)
                 ratio = self.nodes[column] / np.maximum(joint.sum(axis=others), _TINY)
                 joint = joint * ratio.reshape([-1 if i == axis else 1 for i in range(len(columns))])
-            for edge in inside:
-                places = [columns.index(edge.first), columns.index(edge.second)]
+            for estimate in inside:
+                places = [columns.index(c) for c in estimate.columns]
                 others = tuple(i for i in range(len(columns)) if i not in places)
-                pair = joint.sum(axis=others)
-                pair = pair if places[0] < places[1] else pair.T
-                index = edge.first_groups[:, None] * edge.table.shape[1] + edge.second_groups[None, :]
-                sums = np.bincount(index.ravel(), weights=pair.ravel(), minlength=edge.table.size)
-                ratio = (edge.table.ravel() / np.maximum(sums, _TINY))[index]
-                ratio = ratio if places[0] < places[1] else ratio.T
-                joint = joint * np.expand_dims(ratio, others)
+                part = joint.sum(axis=others).transpose(np.argsort(np.argsort(places)))
+                found = part
+                for axis, groups in enumerate(estimate.groups):
+                    found = sum_groups(found, groups, axis)
+                ratio = (estimate.table / np.maximum(found, _TINY))[estimate.index()]
+                joint = joint * np.expand_dims(ratio.transpose(np.argsort(places)), others)
         result: Floats = joint / joint.sum() if joint.sum() > 0 else start / start.sum()
         return result
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return the model as JSON values and plain arrays, for saving."""
-        meta, arrays = estimates_to_arrays(self.domain, self.total, self.nodes, self.edges)
+        meta, arrays = estimates_to_arrays(self.domain, self.total, self.nodes, self.estimates)
         meta |= {
             "model": "network",
             "cliques": [list(c) for c in self.tree.cliques],
@@ -280,7 +279,7 @@ class NetworkModel:
         Raises:
             ValueError, KeyError, TypeError: the content is not that of a model.
         """
-        domain, total, nodes, edges = estimates_from_arrays(meta, arrays)
+        domain, total, nodes, estimates = estimates_from_arrays(meta, arrays)
         groups = tuple(read_array(arrays, f"states_{i}", np.int64) for i in range(len(domain)))
         sizes = tuple(int(g.max()) + 1 for g in groups)
         try:
@@ -292,4 +291,4 @@ class NetworkModel:
         tables = tuple(
             read_array(arrays, f"clique_{i}", np.float64).reshape(tree.shape(i)) for i in range(len(cliques))
         )
-        return cls(domain, total, nodes, edges, groups, tree, tables)
+        return cls(domain, total, nodes, estimates, groups, tree, tables)

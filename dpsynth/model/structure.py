@@ -1,7 +1,9 @@
-"""From estimates to a model: a forest where the pairs form one, a junction tree where they do not."""
+"""From estimates to a model: a forest where they are pairs that form one, else a junction tree."""
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy.typing as npt
 
 from dpsynth.domain import Domain
 from dpsynth.model.calibration import CliqueTree, Target, calibrate
-from dpsynth.model.estimates import Edge
+from dpsynth.model.estimates import Estimate
 from dpsynth.model.estimation import estimate_marginals
 from dpsynth.model.groups import group_sums
 from dpsynth.model.junction import JunctionForest
@@ -28,55 +30,56 @@ LARGEST_CLIQUE = 100_000  # cells; polishing makes larger ones worth little
 _FLOOR = 1e-12  # of a target's cells: a hard zero that a neighbouring target contradicts stops the fit
 
 
-def fit_model(domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]) -> Model:
-    """Fit the simplest model that holds all pairs.
+def fit_model(domain: Domain, one_ways: Sequence[Measurement], tables: Sequence[Measurement]) -> Model:
+    """Fit the simplest model that holds all measured tables.
 
     Args:
         domain: The columns.
         one_ways: One or more measurements of each column, at full resolution.
-        pairs: Measurements of two columns each, no pair twice; a column's groupings are nested.
+        tables: Measurements of two or more columns each; a column's groupings are nested.
     """
-    estimate, nodes, edges = estimate_marginals(domain, one_ways, pairs)
+    estimate, nodes, estimates = estimate_marginals(domain, one_ways, tables)
     total = max(estimate, 0.0)
-    if _is_forest(len(domain), edges):
-        return TreeModel(domain, total, nodes, edges)
-    return fit_network(domain, total, nodes, edges)
+    if _is_forest(len(domain), estimates):
+        return TreeModel(domain, total, nodes, estimates)
+    return fit_network(domain, total, nodes, estimates)
 
 
 def fit_network(
     domain: Domain,
     total: float,
     nodes: tuple[Floats, ...],
-    edges: tuple[Edge, ...],
+    estimates: tuple[Estimate, ...],
     *,
     largest: int = LARGEST_CLIQUE,
 ) -> NetworkModel:
-    """Build a junction tree over the strongest pairs that fit, and calibrate it.
+    """Build a junction tree over the strongest dependences that fit, and calibrate it.
 
-    A column's states are the finest groups at which any of its pairs was measured. Pairs join the tree in the
-    order of their distance from independence, each if no clique grows beyond ``largest`` cells. A column of
-    one state depends on nothing and stays alone, so that no clique has more columns than an array has axes.
+    A column's states are the finest groups at which any of its tables was measured. Tables join the tree in
+    the order of their distance from independence, each if no clique grows beyond ``largest`` cells. A column
+    of one state depends on nothing and stays alone: no clique has more columns than an array has axes.
 
     Args:
         domain: The columns.
         total: Noisy number of rows.
         nodes: One-way distribution of each column.
-        edges: Estimated pair tables, margins agreeing with ``nodes``.
+        estimates: Estimated tables, margins agreeing with ``nodes``.
         largest: Most cells of one clique.
     """
-    groups = _finest(domain, edges)
+    groups = _finest(domain, estimates)
     sizes = [int(g.max()) + 1 for g in groups]
     forest = JunctionForest(sizes)
     targets = []
-    for edge in sorted(edges, key=lambda e: -_dependence(e)):
-        depends = min(sizes[edge.first], sizes[edge.second]) > 1
-        if depends and forest.price(edge.first, edge.second) <= largest:
-            forest.add(edge.first, edge.second)
-            targets.append(_target(edge, groups))
+    for estimate in sorted(estimates, key=lambda e: -_dependence(e)):
+        depends = min(sizes[c] for c in estimate.columns) > 1
+        grown = _grown(forest, estimate.columns, largest) if depends else None
+        if grown is not None:
+            forest = grown
+            targets.append(_target(estimate, groups))
     tree = CliqueTree(tuple(sizes), *forest.ordered())
     margins = [group_sums(g, node) for g, node in zip(groups, nodes, strict=True)]
     tables, _ = calibrate(tree, margins, targets)
-    return NetworkModel(domain, total, nodes, edges, groups, tree, tables)
+    return NetworkModel(domain, total, nodes, estimates, groups, tree, tables)
 
 
 def read_model(meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Model:
@@ -92,36 +95,55 @@ def read_model(meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) 
     raise ValueError("this version reads models of the kinds 'tree' and 'network'")
 
 
-def _is_forest(columns: int, edges: Sequence[Edge]) -> bool:
+def _grown(forest: JunctionForest, columns: tuple[int, ...], largest: int) -> JunctionForest | None:
+    """Return a forest of which a clique holds all these columns, or None if one would be too large.
+
+    A larger set than a pair is taken only where its pairs are in one clique once they are all in the forest.
+    """
+    if forest.covers(columns):
+        return forest
+    grown = copy.deepcopy(forest) if len(columns) > 2 else forest
+    for a, b in itertools.combinations(columns, 2):
+        if grown.price(a, b) > largest:
+            return None
+        grown.add(a, b)
+    return grown if grown.covers(columns) else None
+
+
+def _is_forest(columns: int, estimates: Sequence[Estimate]) -> bool:
     component = list(range(columns))
-    for edge in edges:
-        here, there = component[edge.first], component[edge.second]
+    for estimate in estimates:
+        if len(estimate.columns) != 2:
+            return False
+        here, there = (component[c] for c in estimate.columns)
         if here == there:
             return False
         component = [here if c == there else c for c in component]
     return True
 
 
-def _finest(domain: Domain, edges: Sequence[Edge]) -> tuple[Groups, ...]:
+def _finest(domain: Domain, estimates: Sequence[Estimate]) -> tuple[Groups, ...]:
     finest: list[Groups] = [np.zeros(axis.size, dtype=np.int64) for axis in domain]
-    for edge in edges:
-        for column, groups in ((edge.first, edge.first_groups), (edge.second, edge.second_groups)):
+    for estimate in estimates:
+        for column, groups in zip(estimate.columns, estimate.groups, strict=True):
             if groups.max() > finest[column].max():
                 finest[column] = groups
     return tuple(finest)
 
 
-def _dependence(edge: Edge) -> float:
-    rows, columns = edge.table.sum(axis=1), edge.table.sum(axis=0)
-    return float(np.abs(edge.table - np.outer(rows, columns)).sum())
+def _dependence(estimate: Estimate) -> float:
+    product, axes = np.ones(()), range(estimate.table.ndim)
+    for axis in axes:
+        product = np.multiply.outer(product, estimate.table.sum(axis=tuple(i for i in axes if i != axis)))
+    return float(np.abs(estimate.table - product).sum())
 
 
-def _target(edge: Edge, groups: Sequence[Groups]) -> Target:
-    """Restate a pair's table for the states of its columns."""
+def _target(estimate: Estimate, groups: Sequence[Groups]) -> Target:
+    """Restate a table for the states of its columns."""
     coarser = []
-    for column, grouping in ((edge.first, edge.first_groups), (edge.second, edge.second_groups)):
+    for column, grouping in zip(estimate.columns, estimate.groups, strict=True):
         states = np.zeros(int(groups[column].max()) + 1, dtype=np.int64)
         states[groups[column]] = grouping
         coarser.append(states)
-    table = np.maximum(edge.table, _FLOOR)
-    return Target((edge.first, edge.second), (coarser[0], coarser[1]), table / table.sum())
+    table = np.maximum(estimate.table, _FLOOR)
+    return Target(estimate.columns, tuple(coarser), table / table.sum())

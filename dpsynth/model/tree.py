@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from dpsynth.domain import Domain
 from dpsynth.model.estimates import (
-    Edge,
+    Estimate,
     check_columns,
     check_draw,
     check_estimates,
@@ -48,23 +48,25 @@ class TreeModel:
         domain: The coded columns.
         total: Noisy number of rows, at least 0.
         nodes: One-way probabilities of each column, in domain order; each sums to 1.
-        edges: Dependences; no cycle among them.
+        estimates: Dependences, the forest's edges: tables of two columns; no cycle among them.
 
     Raises:
         ValueError: arrays that do not fit the domain, are negative or not finite, whose sums or margins
-            disagree, or edges that close a cycle.
+            disagree, a table of more than two columns, or edges that close a cycle.
     """
 
     domain: Domain
     total: float
     nodes: tuple[Floats, ...]
-    edges: tuple[Edge, ...]
+    estimates: tuple[Estimate, ...]
 
     def __post_init__(self) -> None:
-        check_estimates(self.domain, self.total, self.nodes, self.edges)
+        check_estimates(self.domain, self.total, self.nodes, self.estimates)
         component = list(range(len(self.domain)))
-        for edge in self.edges:
-            here, there = component[edge.first], component[edge.second]
+        for edge in self.estimates:
+            if len(edge.columns) != 2:
+                raise ValueError("a forest's edges are tables of two columns")
+            here, there = (component[c] for c in edge.columns)
             if here == there:
                 raise ValueError("the model's edges close a cycle")
             component = [here if c == there else c for c in component]
@@ -73,7 +75,7 @@ class TreeModel:
     def links(self) -> tuple[tuple[str, str], ...]:
         """The column names of each edge."""
         names = self.domain.names
-        return tuple((names[e.first], names[e.second]) for e in self.edges)
+        return tuple((names[e.columns[0]], names[e.columns[1]]) for e in self.estimates)
 
     def marginal(self, columns: Sequence[int]) -> Floats:
         """Return the model's exact marginal: expected counts over some columns.
@@ -103,7 +105,7 @@ class TreeModel:
         return answer.transpose([place.index(c) for c in columns])
 
     def _eliminate(
-        self, node: int, via: Edge | None, wanted: frozenset[int]
+        self, node: int, via: Estimate | None, wanted: frozenset[int]
     ) -> tuple[Floats, list[tuple[int, Groups]]]:
         """Return ``p(classes of the wanted columns at or below node | the parent's group)``.
 
@@ -141,8 +143,8 @@ class TreeModel:
         return np.swapaxes(joint, 0, 1), [(node, classes), *axes[0], *axes[1]]
 
     @staticmethod
-    def _groups_at(edge: Edge, node: int) -> Groups:
-        return edge.first_groups if edge.first == node else edge.second_groups
+    def _groups_at(edge: Estimate, node: int) -> Groups:
+        return edge.groups[edge.columns.index(node)]
 
     def _within(self, node: int, groups: Groups) -> Floats:
         """Return the probability of each code given its group; zeros where the group has none."""
@@ -150,23 +152,23 @@ class TreeModel:
         share: Floats = np.divide(self.nodes[node], mass, out=np.zeros_like(mass), where=mass > 0)
         return share
 
-    def _given(self, edge: Edge, node: int) -> Floats:
+    def _given(self, edge: Estimate, node: int) -> Floats:
         """Return ``p(group of node | group of the edge's other end)``; rows sum to 1."""
-        table = edge.table if edge.second == node else edge.table.T
+        table = edge.table if edge.columns[1] == node else edge.table.T
         own = group_sums(self._groups_at(edge, node), self.nodes[node], table.shape[1])
         table = np.where(own > 0, table, 0.0)
         table = np.where(table.sum(axis=1, keepdims=True) > 0, table, own)
         conditional: Floats = table / table.sum(axis=1, keepdims=True)
         return conditional
 
-    def _edges_of(self, node: int) -> list[Edge]:
-        return [edge for edge in self.edges if node in (edge.first, edge.second)]
+    def _edges_of(self, node: int) -> list[Estimate]:
+        return [edge for edge in self.estimates if node in edge.columns]
 
     @staticmethod
-    def _other_end(edge: Edge, node: int) -> int:
-        return edge.second if edge.first == node else edge.first
+    def _other_end(edge: Estimate, node: int) -> int:
+        return edge.columns[1 - edge.columns.index(node)]
 
-    def _below(self, node: int, via: Edge) -> frozenset[int]:
+    def _below(self, node: int, via: Estimate) -> frozenset[int]:
         found, frontier = {node}, [(node, via)]
         while frontier:
             here, came = frontier.pop()
@@ -175,15 +177,15 @@ class TreeModel:
             frontier += ahead
         return frozenset(found)
 
-    def _traversals(self) -> list[tuple[int, dict[int, Edge | None]]]:
+    def _traversals(self) -> list[tuple[int, dict[int, Estimate | None]]]:
         """Return each component's root and, in pre-order, its columns with the edges that lead to them."""
         seen: set[int] = set()
         result = []
         for root in range(len(self.domain)):
             if root in seen:
                 continue
-            order: dict[int, Edge | None] = {}
-            stack: list[tuple[int, Edge | None]] = [(root, None)]
+            order: dict[int, Estimate | None] = {}
+            stack: list[tuple[int, Estimate | None]] = [(root, None)]
             while stack:
                 node, came = stack.pop()
                 order[node] = came
@@ -224,7 +226,7 @@ class TreeModel:
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return the model as JSON values and plain arrays, for saving."""
-        meta, arrays = estimates_to_arrays(self.domain, self.total, self.nodes, self.edges)
+        meta, arrays = estimates_to_arrays(self.domain, self.total, self.nodes, self.estimates)
         return {"model": "tree", **meta}, arrays
 
     @classmethod

@@ -122,8 +122,9 @@ class Bundle:
         _check_model(meta)
         arrays = self.arrays("model")
         expected = {f"node_{i}": "<f8" for i in range(len(meta["axes"]))}
-        for i in range(len(meta["edges"])):
-            expected |= {f"edge_{i}_table": "<f8", f"edge_{i}_first": "<i8", f"edge_{i}_second": "<i8"}
+        for i, estimate in enumerate(meta["estimates"]):
+            expected[f"estimate_{i}_table"] = "<f8"
+            expected |= {f"estimate_{i}_groups_{j}": "<i8" for j in range(len(estimate["columns"]))}
         if meta["model"] == "network":
             expected |= {f"states_{i}": "<i8" for i in range(len(meta["axes"]))}
             expected |= {f"clique_{i}": "<f8" for i in range(len(meta["cliques"]))}
@@ -296,18 +297,19 @@ def _members(release: Release) -> dict[str, bytes]:
 
 
 def _check_model(meta: dict[str, Any]) -> None:
-    fields: dict[str, Any] = {"model": str, "total": (float, int), "axes": list, "edges": list}
+    fields: dict[str, Any] = {"model": str, "total": (float, int), "axes": list, "estimates": list}
     if meta.get("model") == "network":
         fields |= {"cliques": list, "parents": list}
     check_fields(meta, fields, "model.json")
     number(meta["total"], "model.json: total")
     for i, axis in enumerate(meta["axes"]):
         check_fields(axis, {"name": str, "size": int, "ordered": int}, f"model.json, axis {i}")
-    for i, edge in enumerate(meta["edges"]):
-        check_fields(edge, {"first": int, "second": int}, f"model.json, edge {i}")
-    for clique in [*meta.get("cliques", ()), meta.get("parents", [])]:
-        if not isinstance(clique, list) or any(type(column) is not int for column in clique):
-            raise ReleaseError("model.json: cliques and parents are lists of whole numbers")
+    for i, estimate in enumerate(meta["estimates"]):
+        check_fields(estimate, {"columns": list}, f"model.json, estimate {i}")
+    held = [estimate["columns"] for estimate in meta["estimates"]]
+    for numbers in [*held, *meta.get("cliques", ()), meta.get("parents", [])]:
+        if not isinstance(numbers, list) or any(type(column) is not int for column in numbers):
+            raise ReleaseError("model.json: columns, cliques and parents are lists of whole numbers")
 
 
 def _check_arrays(arrays: _Arrays, expected: Mapping[str, str], folder: str) -> None:

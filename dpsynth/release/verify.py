@@ -265,8 +265,8 @@ def _support(model: Model, measurements: tuple[Measurement, ...]) -> _Finding:
     for column, name in enumerate(model.domain.names):
         if column not in alone:
             return False, f"column {shown(name)} has a distribution, but no measurement of its own"
-    for edge in model.edges:
-        wanted = {(edge.first, edge.first_groups.tobytes()), (edge.second, edge.second_groups.tobytes())}
+    for estimate in model.estimates:
+        wanted = {(c, g.tobytes()) for c, g in zip(estimate.columns, estimate.groups, strict=True)}
         if not any(
             wanted
             <= {
@@ -274,12 +274,11 @@ def _support(model: Model, measurements: tuple[Measurement, ...]) -> _Finding:
                 for c, g in zip(m.query.columns, m.query.groups, strict=True)
             }
             for m in measurements
-            if {edge.first, edge.second} <= set(m.query.columns)
+            if set(estimate.columns) <= set(m.query.columns)
         ):
-            names = model.domain.names
-            pair = f"{shown(names[edge.first])} and {shown(names[edge.second])}"
-            return False, f"the dependence of {pair} was not measured"
-    return True, f"each of its {len(model.nodes)} columns and {len(model.edges)} dependences was measured"
+            held = " and ".join(shown(model.domain.names[c]) for c in estimate.columns)
+            return False, f"the dependence of {held} was not measured"
+    return True, f"each of its {len(model.nodes)} columns and {len(model.estimates)} dependences was measured"
 
 
 def _layout(layout: Layout, schema: Schema) -> _Finding:

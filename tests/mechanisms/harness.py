@@ -73,7 +73,7 @@ def run(name, curator, progress=lambda stage, fraction: None):
 
 def fit(domain, measured):
     """The model that a release would get from these measurements."""
-    return fit_model(domain, measured.one_ways, measured.pairs)
+    return fit_model(domain, measured.one_ways, measured.tables)
 
 
 @dataclass

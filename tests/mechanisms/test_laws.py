@@ -65,7 +65,7 @@ class Laws:
 
     def test_the_ledger_says_what_was_measured(self, curator):
         measured = run(self.name, curator)
-        every = (*measured.one_ways, *measured.pairs)
+        every = (*measured.one_ways, *measured.tables)
         assert len({m.entry for m in every}) == len(every)
         for m in every:
             entry = curator.entries[m.entry - 1]
@@ -124,7 +124,7 @@ class Laws:
             script_noise(monkeypatch, 11)
             curator = curator_for(table)
             measured = run(self.name, curator)
-            values = [m.values.tolist() for m in (*measured.one_ways, *measured.pairs)]
+            values = [m.values.tolist() for m in (*measured.one_ways, *measured.tables)]
             found.append((values, curator.entries))
         assert found[0] == found[1]
 
@@ -157,7 +157,7 @@ class Laws:
             "patch = pytest.MonkeyPatch()\n"
             "script_noise(patch, 1)\n"
             f"measured = run({self.name!r}, curator_for(random_table([7, 3, 30, 5, 2, 11], 500)))\n"
-            "every = (*measured.one_ways, *measured.pairs)\n"
+            "every = (*measured.one_ways, *measured.tables)\n"
             "print(hashlib.sha256(repr([(m.query.columns, m.sigma, m.values.tolist()) for m in every])"
             ".encode()).hexdigest())\n"
         )
@@ -191,7 +191,7 @@ class TestIndependent(Laws):
 
     def test_no_pair_is_measured(self):
         measured = run("independent", curator_for(chain()))
-        assert not measured.pairs
+        assert not measured.tables
 
 
 class TestMst(Laws):

@@ -27,7 +27,7 @@ from tests.strategies.models import domains
 
 
 def pairs_of(measured):
-    return {tuple(sorted(m.query.columns)) for m in measured.pairs}
+    return {tuple(sorted(m.query.columns)) for m in measured.tables}
 
 
 def test_a_planted_chain_is_found():
@@ -45,7 +45,7 @@ def test_it_beats_the_independent_baseline_on_two_way_marginals(epsilon, monkeyp
     errors = {}
     for name in ("independent", "mst"):
         measured = run(name, curator_for((domain, codes), epsilon=epsilon))
-        model = fit_model(domain, measured.one_ways, measured.pairs)
+        model = fit_model(domain, measured.one_ways, measured.tables)
         rows = model.sample(10_000, np.random.default_rng(0))
         errors[name] = mean_total_variation(codes, rows, domain.sizes, 2)
     assert errors["mst"] < 0.35 * errors["independent"]
@@ -61,21 +61,21 @@ def test_where_no_pair_is_worth_measuring_the_columns_get_the_rest(monkeypatch):
     script_noise(monkeypatch, None)
     curator = curator_for(factorial())
     measured = run("mst", curator)
-    assert not measured.pairs
+    assert not measured.tables
     assert len(measured.one_ways) == 6
     assert [e.purpose for e in curator.entries[-3:]] == [INSTEAD] * 3
     assert curator.spent >= Fraction(999, 1000) * curator.budget
-    model = fit_model(curator.domain, measured.one_ways, measured.pairs)
+    model = fit_model(curator.domain, measured.one_ways, measured.tables)
     np.testing.assert_allclose(np.concatenate(model.nodes), 0.25, atol=0.01)
 
 
 def test_edges_make_a_forest_and_share_by_the_two_thirds_rule(monkeypatch):
     script_noise(monkeypatch, 8)
     measured = run("mst", curator_for(chain(columns=7)))
-    assert 1 <= len(measured.pairs) <= 6
-    assert len(pairs_of(measured)) == len(measured.pairs)
-    prices = np.array([m.sigma**-2 for m in measured.pairs])
-    weights = np.array([m.values.size ** (2 / 3) for m in measured.pairs])
+    assert 1 <= len(measured.tables) <= 6
+    assert len(pairs_of(measured)) == len(measured.tables)
+    prices = np.array([m.sigma**-2 for m in measured.tables])
+    weights = np.array([m.values.size ** (2 / 3) for m in measured.tables])
     np.testing.assert_allclose(prices / prices.sum(), weights / weights.sum(), rtol=1e-9)
 
 
@@ -93,7 +93,7 @@ def test_the_noise_reckoned_with_is_the_noise_that_comes(rows_per_unit, backend,
     best_forest = module._best_forest
     monkeypatch.setattr(module, "_best_forest", spy)
     measured = run("mst", curator_for(chain(), rows_per_unit=rows_per_unit, backend=backend))
-    assert sum(m.sigma**-2 for m in measured.pairs) == pytest.approx(powers[0], rel=1e-9)
+    assert sum(m.sigma**-2 for m in measured.tables) == pytest.approx(powers[0], rel=1e-9)
 
 
 @given(domains(max_columns=6, max_size=5_000), st.fractions(Fraction(1, 10**12), 100))

@@ -185,7 +185,7 @@ def test_where_no_pair_is_worth_measuring_the_columns_get_the_rest(monkeypatch):
     cells = np.array(list(itertools.product(range(4), repeat=3)) * 20).T
     curator = curator_for((Domain(tuple(Axis(f"c{i}", 4) for i in range(3))), list(cells)))
     measured = run("oneshot", curator)
-    assert not measured.pairs
+    assert not measured.tables
     assert [e.purpose for e in curator.entries[-3:]] == [INSTEAD] * 3
     assert PAIRS not in {e.purpose for e in curator.entries}
     assert len(measured.one_ways) == len(curator.entries) - sum(e.purpose == SCORES for e in curator.entries)
@@ -198,7 +198,7 @@ def test_the_same_noise_gives_the_same_answers(monkeypatch):
         script_noise(monkeypatch, 11)
         curator = curator_for(chain())
         measured = run("oneshot", curator)
-        found.append(([m.values.tolist() for m in (*measured.one_ways, *measured.pairs)], curator.entries))
+        found.append(([m.values.tolist() for m in (*measured.one_ways, *measured.tables)], curator.entries))
     assert found[0] == found[1]
 
 
@@ -216,10 +216,10 @@ def test_the_noise_reckoned_with_is_the_noise_that_comes(rows_per_unit, backend,
     choose = module._best_subset
     monkeypatch.setattr(module, "_best_subset", spy)
     measured = run("oneshot", curator_for(chain(), rows_per_unit=rows_per_unit, backend=backend))
-    assert measured.pairs
-    assert sum(m.sigma**-2 for m in measured.pairs) == pytest.approx(powers[0], rel=1e-9)
-    prices = np.array([m.sigma**-2 for m in measured.pairs])
-    weights = np.array([m.values.size ** (2 / 3) for m in measured.pairs])
+    assert measured.tables
+    assert sum(m.sigma**-2 for m in measured.tables) == pytest.approx(powers[0], rel=1e-9)
+    prices = np.array([m.sigma**-2 for m in measured.tables])
+    weights = np.array([m.values.size ** (2 / 3) for m in measured.tables])
     np.testing.assert_allclose(prices / prices.sum(), weights / weights.sum(), rtol=1e-9)
 
 

@@ -22,7 +22,7 @@ def tree_for(sizes, pairs):
 
 
 def target_of(edge):
-    return Target((edge.first, edge.second), (edge.first_groups, edge.second_groups), edge.table)
+    return Target(edge.columns, edge.groups, edge.table)
 
 
 def found_by(tree, tables, columns):
@@ -33,7 +33,7 @@ def found_by(tree, tables, columns):
 
 def grouped(table, edge):
     sums = np.zeros_like(edge.table)
-    np.add.at(sums, np.ix_(edge.first_groups, edge.second_groups), table)
+    np.add.at(sums, np.ix_(*edge.groups), table)
     return sums
 
 
@@ -86,7 +86,7 @@ def test_consistent_targets_give_the_distribution_of_greatest_entropy(shape, zer
         for column, margin in enumerate(margins):
             np.testing.assert_allclose(found_by(tree, tables, (column,)), margin, atol=1e-6)
         for edge in edges:
-            found = grouped(found_by(tree, tables, (edge.first, edge.second)), edge)
+            found = grouped(found_by(tree, tables, edge.columns), edge)
             assert np.abs(found - edge.table).sum() < 1e-6
         oracle = fitted_joint(joint, edges)
         for clique, table in zip(tree.cliques, tables, strict=True):

@@ -38,8 +38,8 @@ def test_a_planted_forest_is_found_when_noise_is_tiny(planted, seed):
     joint = rows * brute_force(planted)
     one_ways = one_ways_of([marginal_of(joint, [i]) for i in range(len(planted.domain))], 10.0, rng)
     pairs = []
-    for edge in planted.edges:
-        columns = (edge.first, edge.second)
+    for edge in planted.estimates:
+        columns = edge.columns
         groups = tuple(np.arange(planted.domain.axes[c].size) for c in columns)
         pairs.append(measurement(columns, groups, marginal_of(joint, columns), 10.0, rng))
     model = fit_model(planted.domain, one_ways, pairs)
@@ -68,7 +68,7 @@ def test_whatever_was_measured_the_model_is_valid(domain, shape, sigma, shift, s
         pairs.append(measurement(columns, groups, table, sigma, rng))
     model = fit_model(domain, one_ways, pairs)
     assert isinstance(model, TreeModel)
-    assert len(model.edges) == len(pairs)
+    assert len(model.estimates) == len(pairs)
     assert model.total >= 0
     assert all(c.size == 20 for c in model.sample(20, rng))
 

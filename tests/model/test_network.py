@@ -16,7 +16,6 @@ from scipy.stats import chi2
 
 from dpsynth.domain import Axis, Domain
 from dpsynth.model.calibration import CliqueTree
-from dpsynth.model.estimates import Edge
 from dpsynth.model.network import NetworkModel
 from dpsynth.model.structure import fit_network
 from tests.strategies.models import (
@@ -27,6 +26,7 @@ from tests.strategies.models import (
     network_brute_force,
     network_joint,
     networks,
+    pair_of,
 )
 
 METHODS = ("systematic", "iid")
@@ -48,8 +48,8 @@ def planted(*, largest=10**6, seed=0, total=1e4):
 def pair_table(model, edge):
     """The model's marginal of an edge's columns, in the edge's groups."""
     table = np.zeros_like(edge.table)
-    found = model.marginal((edge.first, edge.second)) / model.total
-    np.add.at(table, np.ix_(edge.first_groups, edge.second_groups), found)
+    found = model.marginal(edge.columns) / model.total
+    np.add.at(table, np.ix_(*edge.groups), found)
     return table
 
 
@@ -91,7 +91,7 @@ def test_what_was_estimated_is_what_the_marginal_tells(beyond, data):
     model = data.draw(networks(beyond=beyond))
     for column, node in enumerate(model.nodes):
         np.testing.assert_allclose(model.marginal((column,)), model.total * node, atol=1e-9 * model.total)
-    for edge in model.edges if model.total else ():
+    for edge in model.estimates if model.total else ():
         assert np.abs(pair_table(model, edge) - edge.table).sum() < 1e-6
 
 
@@ -120,7 +120,7 @@ TILTED = np.array([[0.4, 0.1], [0.1, 0.4]])
 
 def binary(count, pairs, **keywords):
     """Binary columns; each pair agrees in 8 of 10 rows."""
-    edges = tuple(Edge(a, b, IDENTITY, IDENTITY, TILTED) for a, b in pairs)
+    edges = tuple(pair_of(a, b, IDENTITY, IDENTITY, TILTED) for a, b in pairs)
     domain = Domain(tuple(Axis(f"c{i}", 2) for i in range(count)))
     return fit_network(domain, 10.0, (np.full(2, 0.5),) * count, edges, **keywords)
 
@@ -136,7 +136,7 @@ def test_more_columns_than_an_array_has_axes_and_the_stack_has_frames():
 def test_seventy_columns_of_one_code_in_every_pair_still_make_a_model():
     domain = Domain(tuple(Axis(f"c{i}", 1) for i in range(70)))
     lone, one = np.zeros(1, dtype=np.int64), np.ones((1, 1))
-    edges = tuple(Edge(a, b, lone, lone, one) for a, b in itertools.combinations(range(70), 2))
+    edges = tuple(pair_of(a, b, lone, lone, one) for a, b in itertools.combinations(range(70), 2))
     model = fit_network(domain, 3.0, (np.ones(1),) * 70, edges)
     assert max(map(len, model.tree.cliques)) == 1
     np.testing.assert_allclose(model.marginal((69, 3)), [[3.0]])
@@ -221,13 +221,13 @@ def test_systematic_rows_follow_the_marginal_of_every_estimated_pair(largest):
     where few pairs or none are in the tree); independent rows miss that by far.
     """
     model, n = planted(largest=largest), 20_000
-    inside = [model.tree.smallest((e.first, e.second)) is not None for e in model.edges]
+    inside = [model.tree.smallest(e.columns) is not None for e in model.estimates]
     assert all(inside) if largest == 10**6 else not all(inside)
     rows = {m: model.sample(n, np.random.default_rng(3), method=m) for m in METHODS}
     worst = dict.fromkeys(METHODS, 0.0)
-    for edge in model.edges:
+    for edge in model.estimates:
         for method, columns in rows.items():
-            grouped = edge.first_groups[columns[edge.first]], edge.second_groups[columns[edge.second]]
+            grouped = edge.groups[0][columns[edge.columns[0]]], edge.groups[1][columns[edge.columns[1]]]
             gap = counts_of(grouped, edge.table.shape) / n - pair_table(model, edge)
             worst[method] = max(worst[method], np.abs(gap).sum() / 2)
     assert worst["systematic"] < (0.002 if largest == 10**6 else 0.005)
@@ -268,7 +268,7 @@ def test_an_unknown_method_is_refused():
 
 TRIANGLE = binary(3, [(0, 1), (1, 2), (2, 0)])
 CHAIN = binary(3, [(0, 1), (1, 2)])
-EDGE = TRIANGLE.edges[0]
+EDGE = TRIANGLE.estimates[0]
 UNEVEN = np.array([[0.5, 0.2], [0.2, 0.1]])
 
 
@@ -277,10 +277,16 @@ UNEVEN = np.array([[0.5, 0.2], [0.2, 0.1]])
     [
         ({"total": -1.0}, "total"),
         ({"nodes": TRIANGLE.nodes[:2]}, "2 one-way distributions for 3 columns"),
-        ({"edges": (*TRIANGLE.edges, EDGE)}, "two tables of one pair"),
-        ({"edges": (EDGE, Edge(1, 0, IDENTITY, IDENTITY, TILTED))}, "two tables of one pair"),
-        ({"edges": (Edge(1, 1, IDENTITY, IDENTITY, TILTED),)}, "two columns are the same"),
-        ({"edges": (Edge(0, 1, IDENTITY, IDENTITY, UNEVEN),)}, "margin disagrees"),
+        ({"estimates": (*TRIANGLE.estimates, EDGE)}, "two tables of the same columns"),
+        (
+            {"estimates": (EDGE, pair_of(1, 0, IDENTITY, IDENTITY, TILTED))},
+            "two tables of the same columns",
+        ),
+        (
+            {"estimates": (pair_of(1, 1, IDENTITY, IDENTITY, TILTED),)},
+            "two or more columns and none twice",
+        ),
+        ({"estimates": (pair_of(0, 1, IDENTITY, IDENTITY, UNEVEN),)}, "disagrees with the one-way"),
         ({"groups": TRIANGLE.groups[:2]}, "do not fit the number of columns"),
         ({"tree": CliqueTree((2, 2), ((0, 1),), (-1,))}, "do not fit the number of columns"),
         ({"groups": (np.arange(3), IDENTITY, IDENTITY)}, "states of 'c0'"),
@@ -308,15 +314,18 @@ def test_neighbouring_cliques_must_agree():
 def test_states_without_probability_hold_nothing():
     with pytest.raises(ValueError, match="states of 'c1' that have no probability"):
         replace(
-            CHAIN, nodes=(CHAIN.nodes[0], np.array([1.0, 0.0]), CHAIN.nodes[2]), edges=(), groups=CHAIN.groups
+            CHAIN,
+            nodes=(CHAIN.nodes[0], np.array([1.0, 0.0]), CHAIN.nodes[2]),
+            estimates=(),
+            groups=CHAIN.groups,
         )
 
 
 def test_estimates_that_rule_out_every_cell_leave_the_tree_as_it_is():
     """The pair's own table says equal, the clique's says different: there is nothing to rescale."""
     equal, different = np.eye(2) / 2, (1 - np.eye(2)) / 2
-    edges = (Edge(0, 1, IDENTITY, IDENTITY, equal),)
-    model = replace(binary(2, [(0, 1)]), edges=edges, tables=(different,))
+    edges = (pair_of(0, 1, IDENTITY, IDENTITY, equal),)
+    model = replace(binary(2, [(0, 1)]), estimates=edges, tables=(different,))
     np.testing.assert_allclose(model.marginal((0, 1)), 10 * different)
 
 
@@ -329,7 +338,7 @@ def test_the_tree_of_many_columns_is_met_in_time():
     for a, b in itertools.combinations(range(30), 2):
         joint_of[a, b] = np.outer(nodes[a], nodes[b])
     edges = tuple(
-        Edge(a, b, np.arange(sizes[a]), np.arange(sizes[b]), table) for (a, b), table in joint_of.items()
+        pair_of(a, b, np.arange(sizes[a]), np.arange(sizes[b]), table) for (a, b), table in joint_of.items()
     )
     start = time.process_time()
     domain = Domain(tuple(Axis(f"c{i}", int(s)) for i, s in enumerate(sizes)))

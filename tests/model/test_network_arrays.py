@@ -73,7 +73,7 @@ def test_hostile_content_is_refused_or_is_a_valid_model(source, data):
         if data.draw(st.booleans()):
             arrays[data.draw(st.sampled_from(sorted(arrays)))] = data.draw(ODD_ARRAYS)
             continue
-        key = data.draw(st.sampled_from(["total", "axes", "edges", "cliques", "parents"]))
+        key = data.draw(st.sampled_from(["total", "axes", "estimates", "cliques", "parents"]))
         junk, value = copy.deepcopy(data.draw(JUNK)), meta[key]
         if isinstance(value, list) and value and data.draw(st.booleans()):
             place = data.draw(st.integers(0, len(value) - 1))

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsynth.model import kernels
-from dpsynth.model.estimates import Edge
 from dpsynth.model.polishing import polish_rows
-from tests.strategies.models import GRAPHS, edges_of, graph_edges, marginal_of, merged_groups
+from tests.strategies.models import GRAPHS, edges_of, graph_edges, marginal_of, merged_groups, pair_of
 
 
 @st.composite
@@ -35,7 +34,7 @@ def excesses(columns, nodes, edges):
     found = [np.bincount(c, minlength=p.size) - n * p for c, p in zip(columns, nodes, strict=True)]
     for e in edges:
         table = -n * e.table
-        np.add.at(table, (e.first_groups[columns[e.first]], e.second_groups[columns[e.second]]), 1.0)
+        np.add.at(table, (e.groups[0][columns[e.columns[0]]], e.groups[1][columns[e.columns[1]]]), 1.0)
         found.append(table.ravel())
     return np.concatenate(found)
 
@@ -118,7 +117,7 @@ def far_off(n=3_000):
     rng = np.random.default_rng(1)
     rows = [rng.integers(0, 4, n), rng.integers(0, 4, n), np.minimum(rng.integers(0, 40, n), 1)]
     quarter = np.full(4, 0.25)
-    edge = Edge(1, 0, np.arange(4), np.arange(4), np.eye(4) / 4)
+    edge = pair_of(1, 0, np.arange(4), np.arange(4), np.eye(4) / 4)
     return rows, [quarter, quarter, np.full(2, 0.5)], [edge]
 
 
@@ -135,7 +134,7 @@ def test_a_dependence_that_the_rows_lack_is_put_in():
 def test_a_change_within_a_group_is_weighed_by_the_column_alone():
     """One row too many of one code, one too few of another; their pair's table does not tell them apart."""
     lone, together = np.zeros(1, dtype=np.int64), np.zeros(2, dtype=np.int64)
-    edge = Edge(0, 1, together, lone, np.ones((1, 1)))
+    edge = pair_of(0, 1, together, lone, np.ones((1, 1)))
     rows, nodes = [np.array([0, 0, 0, 1]), np.zeros(4, dtype=np.int64)], [np.full(2, 0.5), np.ones(1)]
     done = polish_rows(rows, nodes, [edge], np.random.default_rng(0), effort=40)
     np.testing.assert_array_equal(np.bincount(done[0]), [2, 2])

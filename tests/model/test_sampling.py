@@ -16,10 +16,9 @@ from scipy.stats import chi2
 
 from dpsynth.domain import Axis, Domain
 from dpsynth.model import sampling
-from dpsynth.model.estimates import Edge
 from dpsynth.model.sampling import draw_given, draw_within
 from dpsynth.model.tree import TreeModel
-from tests.strategies.models import brute_force, distributions, forests, groupings
+from tests.strategies.models import brute_force, distributions, forests, groupings, pair_of
 
 METHODS = ("systematic", "iid")
 ALARM = 1e-6
@@ -126,8 +125,8 @@ def planted(sizes=(6, 5, 4), seed=0):
     second = np.bincount(groups, weights=b)[:, None] * given_group
     axes = tuple(Axis(n, s) for n, s in zip("abc", sizes, strict=True))
     edges = (
-        Edge(1, 0, np.arange(sizes[1]), np.arange(sizes[0]), first.T),
-        Edge(1, 2, groups, np.arange(sizes[2]), second),
+        pair_of(1, 0, np.arange(sizes[1]), np.arange(sizes[0]), first.T),
+        pair_of(1, 2, groups, np.arange(sizes[2]), second),
     )
     return TreeModel(Domain(axes), 1.0, (first.sum(axis=1), b, second.sum(axis=0)), edges)
 
@@ -185,7 +184,10 @@ def test_a_million_codes_draw_within_time_and_memory():
     groups = np.arange(size) % 2
     table = np.array([[0.45, 0.05], [0.05, 0.45]])
     domain = Domain((Axis("big", size), Axis("small", 2), Axis("bigger", size)))
-    edges = (Edge(0, 1, groups, np.arange(2), table), Edge(1, 2, np.arange(2), groups, table))
+    edges = (
+        pair_of(0, 1, groups, np.arange(2), table),
+        pair_of(1, 2, np.arange(2), groups, table),
+    )
     model = TreeModel(domain, 1.0, (node, two, node), edges)
     tracemalloc.start()
     start = time.process_time()
@@ -213,9 +215,9 @@ def test_a_group_that_only_one_side_knows_draws_codes_all_the_same():
     tiny = 5e-7
     first = np.array([1 - tiny, tiny])
     table = np.array([[1 - tiny, tiny], [0.0, 0.0]])
-    edge = Edge(0, 1, np.arange(2), np.zeros(3, dtype=np.int64), table)
+    edge = pair_of(0, 1, np.arange(2), np.zeros(3, dtype=np.int64), table)
     model = TreeModel(Domain((Axis("a", 2), Axis("b", 3))), 1.0, (first, np.array([0.5, 0.5, 0])), (edge,))
     assert model.marginal([0, 1]).sum() == pytest.approx(1.0, abs=1e-12)
     rows = draw_given(np.ones(100, dtype=np.int64), model._given(edge, 1), np.random.default_rng(0), "iid")
-    codes = draw_within(rows, edge.second_groups, model.nodes[1], np.random.default_rng(0), "iid")
+    codes = draw_within(rows, edge.groups[1], model.nodes[1], np.random.default_rng(0), "iid")
     assert set(codes) == {0, 1}

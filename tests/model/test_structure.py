@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpsynth.domain import Axis, Domain
-from dpsynth.model.estimates import Edge
 from dpsynth.model.estimation import one_way_estimates
 from dpsynth.model.levels import nested_levels
 from dpsynth.model.network import NetworkModel
 from dpsynth.model.structure import LARGEST_CLIQUE, fit_model, fit_network, read_model
 from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Marginal, Measurement
-from tests.strategies.models import GRAPHS, domains, graph_edges, marginal_of
+from tests.strategies.models import GRAPHS, domains, graph_edges, marginal_of, pair_of
 
 
 def measurement(columns, groups, table, sigma, rng):
@@ -86,30 +85,30 @@ def test_a_forest_is_a_forest_and_a_loop_a_network(shape, count):
     loops = {"full": count > 2, "cycle": count > 2, "two cycles": count > 4, "random": len(pairs) >= count}
     model = fitted(joint, pairs)
     assert isinstance(model, NetworkModel if loops.get(shape) else TreeModel)
-    assert {frozenset(p) for p in pairs} == {frozenset((e.first, e.second)) for e in model.edges}
+    assert {frozenset(p) for p in pairs} == {frozenset(e.columns) for e in model.estimates}
 
 
 @pytest.mark.parametrize("largest", [1, 12, 40, 200, LARGEST_CLIQUE])
 def test_no_clique_is_larger_than_allowed_and_every_pair_is_kept(largest):
     joint, _ = loop((4, 3, 4, 3, 5), closed=True)
     full = fitted(joint, list(itertools.combinations(range(5), 2)))
-    model = fit_network(full.domain, full.total, full.nodes, full.edges, largest=largest)
-    assert len(model.edges) == 10
+    model = fit_network(full.domain, full.total, full.nodes, full.estimates, largest=largest)
+    assert len(model.estimates) == 10
     for i in range(len(model.tree.cliques)):
         alone = len(model.tree.cliques[i]) == 1
         assert alone or np.prod(model.tree.shape(i)) <= largest
-    inside = [model.tree.smallest((e.first, e.second)) is not None for e in model.edges]
+    inside = [model.tree.smallest(e.columns) is not None for e in model.estimates]
     assert all(inside) == (largest >= 4 * 3 * 4 * 3 * 5)
     assert any(inside) == (largest >= 9)
-    for edge in model.edges:
-        assert total_variation(model, joint, (edge.first, edge.second)) < 1e-3
+    for edge in model.estimates:
+        assert total_variation(model, joint, edge.columns) < 1e-3
 
 
 def test_the_strongest_pairs_come_into_the_tree_first():
     half, identity = np.full(2, 0.5), np.arange(2)
     strength = {(0, 1): 0.05, (1, 2): 0.1, (0, 2): 0.2}
     edges = tuple(
-        Edge(a, b, identity, identity, np.array([[0.25 + s, 0.25 - s], [0.25 - s, 0.25 + s]]))
+        pair_of(a, b, identity, identity, np.array([[0.25 + s, 0.25 - s], [0.25 - s, 0.25 + s]]))
         for (a, b), s in strength.items()
     )
     domain = Domain(tuple(Axis(n, 2) for n in "abc"))
@@ -167,15 +166,15 @@ def test_whatever_was_measured_the_model_is_valid(domain, shape, scale, form, se
         pairs.append(measurement(columns, groups, table(tuple(int(g.max()) + 1 for g in groups)), sigma, rng))
     model = fit_model(domain, one_ways, pairs)
     assert model.total >= 0
-    assert len(model.edges) == len(pairs)
+    assert len(model.estimates) == len(pairs)
     columns = tuple(int(c) for c in rng.permutation(len(domain))[:3])
     marginal = model.marginal(columns)
     assert np.isfinite(marginal).all()
     assert marginal.min() >= 0
     assert marginal.sum() == pytest.approx(model.total)
-    for edge in model.edges:  # the pairs' margins, whatever was measured, are those of the columns
+    for edge in model.estimates:  # the pairs' margins, whatever was measured, are those of the columns
         for side, (column, groups) in enumerate(
-            ((edge.first, edge.first_groups), (edge.second, edge.second_groups))
+            ((edge.columns[0], edge.groups[0]), (edge.columns[1], edge.groups[1]))
         ):
             margin = np.bincount(groups, weights=model.nodes[column])
             np.testing.assert_allclose(edge.table.sum(axis=1 - side), margin, atol=1e-6)

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsynth.domain import Axis, Domain
-from dpsynth.model.estimates import Edge
+from dpsynth.model.estimates import Estimate
 from dpsynth.model.tree import TreeModel
-from tests.strategies.models import SHAPES, brute_force, forests, marginal_of
+from tests.strategies.models import SHAPES, brute_force, forests, marginal_of, pair_of
 
 A, B = Axis("a", 2), Axis("b", 3)
 HALF, THIRDS = np.full(2, 1 / 2), np.full(3, 1 / 3)
 TABLE = np.array([[0.3, 0.1, 0.1], [1 / 3 - 0.3, 1 / 3 - 0.1, 1 / 3 - 0.1]])
-IDENTITY = Edge(0, 1, np.arange(2), np.arange(3), TABLE)
+IDENTITY = pair_of(0, 1, np.arange(2), np.arange(3), TABLE)
 PAIR = TreeModel(Domain((A, B)), 12.0, (HALF, THIRDS), (IDENTITY,))
 
 
@@ -61,8 +61,8 @@ def test_a_marginal_over_the_leaves_of_a_star_of_many_codes_needs_no_table_of_al
     table /= table.sum(axis=1, keepdims=True) * 200
     nodes = (table.sum(axis=0), np.full(hub, 1e-6), table.sum(axis=0))
     edges = (
-        Edge(1, 0, groups, np.arange(leaves), table),
-        Edge(2, 1, np.arange(leaves), groups[::-1].copy(), table.T),
+        pair_of(1, 0, groups, np.arange(leaves), table),
+        pair_of(2, 1, np.arange(leaves), groups[::-1].copy(), table.T),
     )
     model = TreeModel(domain, 1.0, nodes, edges)
     tracemalloc.start()
@@ -87,15 +87,18 @@ def _edge(**changes):
         "second_groups": np.arange(3),
         "table": TABLE,
     }
-    return Edge(**{**fields, **changes})
+    return pair_of(**{**fields, **changes})
 
 
 C = Axis("c", 2)
 TRIANGLE = (
     IDENTITY,
-    Edge(1, 2, np.arange(3), np.arange(2), TABLE.T),
-    Edge(2, 0, np.arange(2), np.arange(2), np.full((2, 2), 0.25)),
+    pair_of(1, 2, np.arange(3), np.arange(2), TABLE.T),
+    pair_of(2, 0, np.arange(2), np.arange(2), np.full((2, 2), 0.25)),
 )
+
+
+TRIPLE = Estimate((0, 1, 2), (np.arange(2), np.arange(3), np.arange(2)), TABLE[:, :, None] * np.full(2, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -122,6 +125,7 @@ TRIANGLE = (
         (Domain((A, B)), 1.0, (np.array([0.4, 0.6]), THIRDS), (IDENTITY,), "distribution of 'a'"),
         (Domain((A, B)), 1.0, (HALF, THIRDS), (IDENTITY, IDENTITY), "close a cycle"),
         (Domain((A, B, C)), 1.0, (HALF, THIRDS, HALF), TRIANGLE, "close a cycle"),
+        (Domain((A, B, C)), 1.0, (HALF, THIRDS, HALF), (TRIPLE,), "tables of two columns"),
     ],
 )
 def test_what_is_no_model_is_refused(domain, total, nodes, edges, message):
@@ -131,8 +135,8 @@ def test_what_is_no_model_is_refused(domain, total, nodes, edges, message):
 
 def test_a_loop_is_no_edge():
     table = np.full((2, 2), 0.25)
-    loop = Edge(0, 0, np.arange(2), np.arange(2), table)
-    with pytest.raises(ValueError, match="two columns are the same"):
+    loop = pair_of(0, 0, np.arange(2), np.arange(2), table)
+    with pytest.raises(ValueError, match="two or more columns and none twice"):
         TreeModel(Domain((A,)), 1.0, (HALF,), (loop,))
 
 
@@ -198,7 +202,7 @@ def test_hostile_content_is_refused_or_is_a_valid_model(data):
         if data.draw(st.booleans()):
             arrays[data.draw(st.sampled_from(sorted(arrays)))] = data.draw(ODD_ARRAYS)
             continue
-        place, keys = meta, ["model", "total", "axes", "edges"]
+        place, keys = meta, ["model", "total", "axes", "estimates"]
         if isinstance(meta["axes"], list) and meta["axes"] and data.draw(st.booleans()):
             place, keys = meta["axes"][0], ["name", "size", "ordered"]
         if isinstance(place, dict):
@@ -212,7 +216,7 @@ def test_hostile_content_is_refused_or_is_a_valid_model(data):
 
 def test_a_missing_array_is_a_key_error():
     meta, arrays = PAIR.to_arrays()
-    del arrays["edge_0_table"]
+    del arrays["estimate_0_table"]
     with pytest.raises(KeyError):
         TreeModel.from_arrays(meta, arrays)
 
@@ -231,6 +235,6 @@ def test_an_infinite_size_is_refused():
 
 def test_floats_are_no_grouping():
     meta, arrays = PAIR.to_arrays()
-    arrays["edge_0_first"] = np.array([0.0, 1.0])
-    with pytest.raises(ValueError, match="'edge_0_first' is not one of int64"):
+    arrays["estimate_0_groups_0"] = np.array([0.0, 1.0])
+    with pytest.raises(ValueError, match="'estimate_0_groups_0' is not one of int64"):
         TreeModel.from_arrays(meta, arrays)

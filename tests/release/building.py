@@ -15,7 +15,7 @@ import numpy as np
 
 from dpsynth.data.codec import Codec
 from dpsynth.data.layout import Layout
-from dpsynth.model.estimates import Edge
+from dpsynth.model.estimates import Estimate
 from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Curator, Marginal, Measurement
 from dpsynth.privacy.guarantee import Guarantee
@@ -78,7 +78,7 @@ def model_of(schema: Schema, measurements: list[Measurement]) -> TreeModel:
     table = np.outer(np.bincount(first, nodes[0]), np.bincount(second, nodes[1]))
     twist = 0.4 * table.min()
     table[:2, :2] += np.array([[twist, -twist], [-twist, twist]])
-    edge = Edge(0, 1, first, second, table)
+    edge = Estimate((0, 1), (first, second), table)
     total = float(np.mean([m.values.sum() for m in measurements]))
     return TreeModel(domain, max(total, 0.0), tuple(nodes), (edge,))
 

@@ -349,12 +349,16 @@ _PARTS = {
     "not a finite number": ("model.json", lambda m: m.update(total=-1)),
     "axis 0 lacks 'size'": ("model.json", lambda m: m["axes"][0].pop("size")),
     "size 0 is below 1": ("model.json", lambda m: m["axes"][0].update(size=0)),
-    "edge 0: 'first'": ("model.json", lambda m: m["edges"][0].update(first=0.0)),
-    "outside the domain": ("model.json", lambda m: m["edges"][0].update(first=99)),
-    "model/edge_1_first.npy is missing": ("model.json", lambda m: m["edges"].append(m["edges"][0])),
-    "model/edge_0_first.npy belongs to nothing": ("model.json", lambda m: m.update(edges=[])),
-    "not a joint distribution": ("model/edge_0_table.npy", to_npy(np.ones(6) / 6)),
-    "grouping of 'age' does not fit": ("model/edge_0_first.npy", to_npy(np.full(10, -1))),
+    "columns, cliques and parents are": ("model.json", lambda m: m["estimates"][0].update(columns=[0.0, 1])),
+    "estimate 0: 'columns'": ("model.json", lambda m: m["estimates"][0].update(columns=0)),
+    "outside the domain": ("model.json", lambda m: m["estimates"][0].update(columns=[99, 1])),
+    "model/estimate_1_groups_0.npy is missing": (
+        "model.json",
+        lambda m: m["estimates"].append(m["estimates"][0]),
+    ),
+    "model/estimate_0_groups_0.npy belongs to nothing": ("model.json", lambda m: m.update(estimates=[])),
+    "not a joint distribution": ("model/estimate_0_table.npy", to_npy(np.ones(6) / 6)),
+    "grouping of 'age' does not fit": ("model/estimate_0_groups_0.npy", to_npy(np.full(10, -1))),
     "impossible number of groupings": ("measurements.json", lambda m: m.update(groupings=10**9)),
     "measurements/grouping_0.npy belongs": ("measurements.json", lambda m: m.update(groupings=0)),
     "measurements/values_4.npy is missing": (
@@ -401,9 +405,9 @@ def test_a_part_that_is_not_one_is_refused(tmp_path, members, message):
 
 
 def test_an_edge_there_twice_closes_a_cycle(tmp_path, members):
-    changed = edited(members, "model.json", lambda m: m["edges"].append(m["edges"][0]))
-    for part in ("table", "first", "second"):
-        changed[f"model/edge_1_{part}.npy"] = members[f"model/edge_0_{part}.npy"]
+    changed = edited(members, "model.json", lambda m: m["estimates"].append(m["estimates"][0]))
+    for part in ("table", "groups_0", "groups_1"):
+        changed[f"model/estimate_1_{part}.npy"] = members[f"model/estimate_0_{part}.npy"]
     assert "close a cycle" in refused(zipped(rehashed(changed), tmp_path / "x.dpsynth"))
 
 

@@ -176,8 +176,8 @@ def test_a_table_changed_without_its_hash_is_told(tmp_path, members):
 def test_a_pair_that_was_not_measured_fails_verification(tmp_path, members):
     """The edge's grouping is another than the measurement's; everything else still fits."""
     turn = np.array([1, 0, 2])
-    table = read(members["model/edge_1_table.npy"])[turn]
-    changes = {"model/edge_1_first.npy": to_npy(turn), "model/edge_1_table.npy": to_npy(table)}
+    table = read(members["model/estimate_1_table.npy"])[turn]
+    changes = {"model/estimate_1_groups_0.npy": to_npy(turn), "model/estimate_1_table.npy": to_npy(table)}
     path = forged(members, tmp_path, changes)
     dpsynth.load(path)
     assert [check.name for check in verify(path).failed] == ["model was measured"]

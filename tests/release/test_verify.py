@@ -271,8 +271,8 @@ def test_an_edge_finer_than_was_measured_is_caught(tmp_path, members):
     table = np.outer(np.bincount(finer, nodes[0]), nodes[1])
     changed = {
         **members,
-        "model/edge_0_first.npy": to_npy(finer),
-        "model/edge_0_table.npy": to_npy(table),
+        "model/estimate_0_groups_0.npy": to_npy(finer),
+        "model/estimate_0_table.npy": to_npy(table),
     }
     assert failed(changed, tmp_path / "x.dpsynth") == {"model was measured"}
 

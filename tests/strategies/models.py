@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from dpsynth.domain import Axis, Domain
-from dpsynth.model.estimates import Edge
+from dpsynth.model.estimates import Estimate
 from dpsynth.model.network import NetworkModel
 from dpsynth.model.structure import fit_network
 from dpsynth.model.tree import TreeModel
@@ -95,7 +95,7 @@ def forests(
         groups = [draw(groupings(domain.axes[c].size)) for c in (first, second)]
         margins = [np.bincount(g, weights=nodes[c]) for g, c in zip(groups, (first, second), strict=True)]
         table = coupling(margins[0], margins[1], rng)
-        edges.append(Edge(first, second, groups[0], groups[1], table / table.sum()))
+        edges.append(pair_of(first, second, groups[0], groups[1], table / table.sum()))
     total = draw(st.sampled_from([0.0, 1.0, 17.5, 1e6]))
     return TreeModel(domain, total, nodes, tuple(edges))
 
@@ -107,10 +107,10 @@ def brute_force(model: TreeModel) -> Floats:
         p = 1.0
         for v, x in enumerate(cell):
             p *= model.nodes[v][x]
-        for e in model.edges:
-            a, b = e.first_groups[cell[e.first]], e.second_groups[cell[e.second]]
-            pa = sum(p_ for p_, g in zip(model.nodes[e.first], e.first_groups, strict=True) if g == a)
-            pb = sum(p_ for p_, g in zip(model.nodes[e.second], e.second_groups, strict=True) if g == b)
+        for e in model.estimates:
+            a, b = e.groups[0][cell[e.columns[0]]], e.groups[1][cell[e.columns[1]]]
+            pa = sum(p_ for p_, g in zip(model.nodes[e.columns[0]], e.groups[0], strict=True) if g == a)
+            pb = sum(p_ for p_, g in zip(model.nodes[e.columns[1]], e.groups[1], strict=True) if g == b)
             p = p * e.table[a, b] / (pa * pb) if pa * pb > 0 else 0.0
         joint[cell] = p
     return joint
@@ -121,6 +121,11 @@ def marginal_of(joint: Floats, columns: Sequence[int]) -> Floats:
     kept = sorted(columns)
     table = joint.sum(axis=tuple(i for i in range(joint.ndim) if i not in kept))
     return np.asarray(table).transpose([kept.index(c) for c in columns])
+
+
+def pair_of(first: int, second: int, first_groups: Groups, second_groups: Groups, table: Floats) -> Estimate:
+    """An estimated pair."""
+    return Estimate((first, second), (first_groups, second_groups), table)
 
 
 GRAPHS = ("empty", "full", "chain", "cycle", "star", "two cycles", "random")
@@ -154,18 +159,18 @@ def edges_of(
     pairs: Sequence[tuple[int, int]],
     groups: Sequence[Sequence[Groups]],
     rng: np.random.Generator,
-) -> tuple[Edge, ...]:
+) -> tuple[Estimate, ...]:
     """Tables of these pairs, each column at one of its groupings: the margins of one joint distribution."""
     edges = []
     for first, second in pairs:
         ends = [groups[c][int(rng.integers(len(groups[c])))] for c in (first, second)]
         table = np.zeros([int(g.max()) + 1 for g in ends])
         np.add.at(table, np.ix_(*ends), marginal_of(joint, (first, second)))
-        edges.append(Edge(first, second, ends[0], ends[1], table))
+        edges.append(pair_of(first, second, ends[0], ends[1], table))
     return tuple(edges)
 
 
-def fitted_joint(joint: Floats, edges: Sequence[Edge], sweeps: int = 3_000) -> Floats:
+def fitted_joint(joint: Floats, edges: Sequence[Estimate], sweeps: int = 3_000) -> Floats:
     """Oracle: from independent columns, scale the whole product space to one target after another.
 
     Its limit is the distribution of greatest entropy (relative to the independent columns) among those with
@@ -178,14 +183,12 @@ def fitted_joint(joint: Floats, edges: Sequence[Edge], sweeps: int = 3_000) -> F
         gap = 0.0
         for e in edges:
             found = np.zeros_like(e.table)
-            np.add.at(
-                found, np.ix_(e.first_groups, e.second_groups), marginal_of(fitted, (e.first, e.second))
-            )
+            np.add.at(found, np.ix_(e.groups[0], e.groups[1]), marginal_of(fitted, e.columns))
             gap = max(gap, float(np.abs(found - e.table).sum()))
             ratio = np.divide(e.table, found, out=np.zeros_like(found), where=found > 0)
-            ratio = ratio[np.ix_(e.first_groups, e.second_groups)]
-            ratio = ratio if e.first < e.second else ratio.T
-            shape = [s if c in (e.first, e.second) else 1 for c, s in enumerate(joint.shape)]
+            ratio = ratio[np.ix_(e.groups[0], e.groups[1])]
+            ratio = ratio if e.columns[0] < e.columns[1] else ratio.T
+            shape = [s if c in e.columns else 1 for c, s in enumerate(joint.shape)]
             fitted = fitted * ratio.reshape(shape)
         if gap < 1e-12:
             break
