@@ -12,7 +12,6 @@ composition is fully adaptive) but on nothing else.
 
 from __future__ import annotations
 
-import operator
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -36,13 +35,15 @@ from dpsynth.privacy.acts import (
     share,
     sigma_for,
 )
+from dpsynth.privacy.counting import Key, count_tables
 from dpsynth.privacy.guarantee import Calculus, Guarantee
-from dpsynth.privacy.marginal import LARGEST_TABLE, Integers, Marginal, public_table
+from dpsynth.privacy.marginal import LARGEST_TABLE, Integers, Marginal, public_table, whole_numbers
 from dpsynth.privacy.sealed import CodedTable, open_codes
 
-__all__ = ["Backend", "Curator", "Entry", "Marginal", "Measurement"]
+__all__ = ["LARGEST_WEIGHT", "Backend", "Curator", "Entry", "Marginal", "Measurement"]
 
 Backend: TypeAlias = Literal["exact", "opendp"]
+LARGEST_WEIGHT = 2**32  # of a candidate's score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,7 @@ class Curator:
         "__domain",
         "__entries",
         "__guarantee",
+        "__known",
         "__lock",
         "__spent",
     )
@@ -122,6 +124,7 @@ class Curator:
         self.__budget = Fraction(guarantee.budget(self.__calculus))
         self.__domain: Domain = table.domain
         self.__codes = open_codes(table)
+        self.__known: dict[Key, Integers] = {}
         self.__entries: list[Entry] = []
         self.__spent = Fraction(0)
         self.__lock = threading.Lock()
@@ -253,43 +256,44 @@ class Curator:
         budget: Fraction,
         purpose: str,
         handicap: Sequence[int] | None = None,
+        weights: Sequence[int] | None = None,
     ) -> int:
         """Return the index of a query whose true marginal is far from a public reference.
 
-        The exponential mechanism over ``q_i = sum |counts_i - reference_i| - handicap_i``. One unit changes
-        any score by at most ``k = rows_per_unit``; scores can rise and fall, hence the factor 2 in
-        ``exp(epsilon * q_i / (2 k))``.
+        The exponential mechanism over ``q_i = w_i * (sum |counts_i - reference_i| - handicap_i)``. One unit
+        changes any distance by at most ``k = rows_per_unit``, hence any score by at most ``D = k * max w``;
+        scores can rise and fall, hence the factor 2 in ``exp(epsilon * q_i / (2 D))``.
 
         Args:
             queries: Candidates, at least one.
             reference: Public function of a query: an integer table of the query's shape.
             budget: What to spend; positive.
             purpose: For the ledger.
-            handicap: A public integer for each candidate, subtracted from its score; zeros by default.
+            handicap: A public integer for each candidate, subtracted from its distance; zeros by default.
+            weights: A public integer from 1 to ``2**32`` for each candidate; ones by default.
 
         Returns:
             The index of the chosen candidate.
 
         Raises:
-            BudgetRefusedError, GuaranteeError, ValueError: as :meth:`score`.
+            BudgetRefusedError, GuaranteeError, ValueError: as :meth:`score`; ``ValueError`` too for handicaps
+                or weights that are not whole numbers in range, one a candidate.
 
         Privacy: spends one exponential mechanism of price at most ``budget``. Proof: proofs/select.md
         """
         requests = self._admit_all(queries)
-        if handicap is not None and len(handicap) != len(requests):
-            raise ValueError(f"{len(handicap)} handicaps for {len(requests)} candidates")
-        try:
-            penalties = [operator.index(h) for h in ([0] * len(requests) if handicap is None else handicap)]
-        except TypeError:
-            raise ValueError("a handicap is a whole number") from None
+        penalties = whole_numbers("handicap", handicap, len(requests), default=0)
+        factors = whole_numbers("weight", weights, len(requests), default=1)
+        if not all(1 <= w <= LARGEST_WEIGHT for w in factors):
+            raise ValueError(f"a weight is a whole number from 1 to {LARGEST_WEIGHT}")
         budget = self._affordable(budget, purpose)
-        k = self.guarantee.rows_per_unit
+        sensitivity = self.guarantee.rows_per_unit * max(factors)
         epsilon = epsilon_for(budget, self.calculus)
         expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
-        act = ExponentialMechanism(epsilon=epsilon, sensitivity=k, candidates=len(requests))
+        act = ExponentialMechanism(epsilon=epsilon, sensitivity=sensitivity, candidates=len(requests))
         self._charge(act, purpose, _touched(requests), 1)
         with _no_counts_in_tracebacks():
-            return self.__choose(requests, expected, penalties, epsilon)
+            return self.__choose(requests, expected, penalties, factors, act)
 
     def _gaussian(self, sigma: float, sensitivity_squared: int) -> Act:
         make = RoundedGaussian if self.backend == "exact" else DiscreteGaussian
@@ -348,27 +352,24 @@ class Curator:
             raise ValueError("there is nothing to score: no query was given")
         return tuple(self._admit(query) for query in queries)
 
-    def __count(self, request: Marginal) -> Integers:
-        """Return the exact marginal, int64 of shape ``request.shape``."""
-        shape = request.shape
-        key = np.zeros(self.__codes[0].size, dtype=np.int64)
-        for column, groups, size in zip(request.columns, request.groups, shape, strict=True):
-            key *= size
-            key += groups[self.__codes[column]]
-        return np.bincount(key, minlength=request.cells).astype(np.int64, copy=False).reshape(shape)
+    def __tables(self, requests: Sequence[Marginal]) -> Iterator[tuple[int, Integers]]:
+        """Give the position of each request and its exact counts, int64 of the request's shape."""
+        return count_tables(self.__codes, requests, self.__known)
 
-    def __distance(self, request: Marginal, expected: Integers) -> int:
-        return int(np.abs(self.__count(request) - expected).sum())
+    def __distances(self, requests: Sequence[Marginal], expected: Sequence[Integers]) -> Integers:
+        distances = np.zeros(len(requests), dtype=np.int64)
+        for i, table in self.__tables(requests):
+            distances[i] = np.abs(table - expected[i]).sum()
+        return distances
 
     def __noisy_counts(self, request: Marginal, sigma: float) -> Integers:
-        counts = self.__count(request)
+        ((_, counts),) = self.__tables([request])
         return counts + self._draw(counts.size, sigma).reshape(counts.shape)
 
     def __noisy_distances(
         self, requests: Sequence[Marginal], expected: Sequence[Integers], sigma: float
     ) -> Integers:
-        pairs = zip(requests, expected, strict=True)
-        distances = np.array([self.__distance(r, e) for r, e in pairs], dtype=np.int64)
+        distances = self.__distances(requests, expected)
         return distances + self._draw(distances.size, sigma)
 
     def __choose(
@@ -376,11 +377,12 @@ class Curator:
         requests: Sequence[Marginal],
         expected: Sequence[Integers],
         penalties: Sequence[int],
-        epsilon: float,
+        factors: Sequence[int],
+        act: ExponentialMechanism,
     ) -> int:
-        scored = zip(requests, expected, penalties, strict=True)
-        scores = [self.__distance(r, e) - h for r, e, h in scored]
-        return noise.exponential_choice(scores, epsilon, self.guarantee.rows_per_unit)
+        distances = self.__distances(requests, expected).tolist()
+        scores = [w * (d - h) for d, h, w in zip(distances, penalties, factors, strict=True)]
+        return noise.exponential_choice(scores, act.epsilon, act.sensitivity)
 
 
 def _touched(requests: Sequence[Marginal]) -> list[int]:

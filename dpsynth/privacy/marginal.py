@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGEST_TABLE", "Integers", "Marginal", "frozen_groups", "public_table"]
+__all__ = ["LARGEST_TABLE", "Integers", "Marginal", "frozen_groups", "public_table", "whole_numbers"]
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -85,3 +86,19 @@ def frozen_groups(groups: npt.ArrayLike) -> Integers:
     if array.dtype == np.int64 and isinstance(array.base, bytes):
         return array
     return np.frombuffer(array.astype(np.int64).tobytes(), dtype=np.int64)
+
+
+def whole_numbers(name: str, values: Sequence[int] | None, count: int, *, default: int) -> list[int]:
+    """Return one Python integer a candidate.
+
+    Raises:
+        ValueError: too many, too few, or one that is not a whole number.
+    """
+    if values is None:
+        return [default] * count
+    if len(values) != count:
+        raise ValueError(f"{len(values)} {name}s for {count} candidates")
+    try:
+        return [operator.index(value) for value in values]
+    except TypeError:
+        raise ValueError(f"a {name} is a whole number") from None

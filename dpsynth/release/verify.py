@@ -26,7 +26,7 @@ from dpsynth.data.layout import Layout
 from dpsynth.errors import ReleaseError, VerificationError
 from dpsynth.model.structure import Model
 from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
-from dpsynth.privacy.curator import Entry, Measurement
+from dpsynth.privacy.curator import LARGEST_WEIGHT, Entry, Measurement
 from dpsynth.privacy.guarantee import gdp_delta, zcdp_delta
 from dpsynth.release.bundle import Bundle, domain_of, open_bundle
 from dpsynth.release.documents import parse, shown
@@ -201,8 +201,9 @@ def _ledger(schema: Schema, statement: Statement) -> _Finding:
 def _sensitivities(statement: Statement, measurements: tuple[Measurement, ...]) -> _Finding:
     rows, measured = statement.guarantee.rows_per_unit, {m.entry for m in measurements}
     for entry in statement.entries:
-        if isinstance(entry.act, ExponentialMechanism):
-            stated, due = entry.act.sensitivity, rows
+        if isinstance(entry.act, ExponentialMechanism):  # weighted scores: so many rows, times the largest
+            stated, weight = entry.act.sensitivity, entry.act.sensitivity // rows
+            due = rows * min(max(weight, 1), LARGEST_WEIGHT)
         else:
             stated = entry.act.sensitivity_squared
             due = rows**2 * (1 if entry.number in measured else entry.cells)

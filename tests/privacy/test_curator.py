@@ -298,6 +298,69 @@ def test_handicaps_are_whole_numbers_one_a_candidate(
     _unchanged(asked, lambda: DOORS["select"](asked, handicap=handicap), ValueError, message)
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1], "1 weights for 7"),
+        ([0.5] * 7, "whole"),
+        (["1"] * 7, "whole"),
+        ([0, 1, 1, 1, 1, 1, 1], "from 1 to"),
+        ([-1] * 7, "from 1 to"),
+        ([2**32 + 1] * 7, "from 1 to"),
+    ],
+)
+def test_weights_are_positive_whole_numbers_one_a_candidate(
+    weights: list[Any], message: str, explosive: Callable[[], None]
+) -> None:
+    explosive()
+    asked = curator(rows(20))
+    _unchanged(asked, lambda: DOORS["select"](asked, weights=weights), ValueError, message)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_weights_scale_scores_and_the_sensitivity_booked(k: int, no_noise: list[tuple[str, Any]]) -> None:
+    content = rows(40)
+    queries, handicap, weights = every_marginal(), [3, 0, -2, 5, 0, 0, 1], [1, 2, 3, 7, 5, 1, np.int64(4)]
+    asked = curator(content, k=k)
+    reference = lambda q: np.full(q.shape, 2)  # noqa: E731  -- a public table
+    chosen = asked.select(queries, reference, budget=ONE, purpose="p", handicap=handicap, weights=weights)
+    expected = [
+        int(w) * (int(np.abs(brute_force(content, q) - reference(q)).sum()) - h)
+        for q, h, w in zip(queries, handicap, weights, strict=True)
+    ]
+    ((_, (scores, epsilon, sensitivity)),) = no_noise
+    assert list(scores) == expected
+    assert chosen == int(np.argmax(expected))
+    (entry,) = asked.entries
+    assert entry.act == ExponentialMechanism(epsilon=epsilon, sensitivity=7 * k, candidates=7)
+    assert sensitivity == 7 * k
+    assert entry.price == price(ExponentialMechanism(epsilon=epsilon, sensitivity=1, candidates=1), "gdp")
+
+
+def test_a_weighted_choice_has_the_law_of_the_exponential_mechanism() -> None:
+    """The law of the choice on two neighbours, in closed form from brute-force counts: no ratio above the
+    epsilon that was booked, and the loss ranges over most of it where the heaviest candidate moves by k."""
+    queries, weights = every_marginal(), [1, 2, 3, 4, 5, 6, 9]
+    laws, epsilons = [], set()
+    for n in (30, 31):
+        asked = curator(rows(31)[:n])
+        seen: list[tuple[list[int], float, int]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(noise, "exponential_choice", lambda *a, log=seen: log.append(a) or 0)
+            asked.select(queries, zeros, budget=asked.budget, purpose="p", weights=weights)
+        ((scores, epsilon, sensitivity),) = seen
+        assert scores == [w * n for w in weights]
+        exponents = np.array(scores) * epsilon / (2 * sensitivity)
+        law = np.exp(exponents - exponents.max())
+        laws.append(np.log(law / law.sum()))
+        epsilons.add(epsilon)
+    (epsilon,) = epsilons
+    loss = laws[0] - laws[1]
+    assert np.abs(loss).max() <= epsilon
+    assert np.ptp(loss) <= epsilon
+    assert np.ptp(loss) == pytest.approx(epsilon / 2 * (9 - 1) / 9, rel=1e-9)
+
+
 def test_handicaps_may_be_an_array_and_of_any_size(no_noise: list[Any]) -> None:
     asked = curator(rows(20))
     assert DOORS["select"](asked, handicap=np.array([0, 0, -9, 0, 0, 0, 0])) == 2

@@ -19,6 +19,7 @@ QUERIES = [
     Marginal((0, 2), (np.array([0, 0]), np.array([1, 0]))),
     Marginal((1,), (np.array([0, 2]),)),
 ]
+HEAVIEST = 5  # of the weights of a choice
 pytestmark = pytest.mark.usefixtures("cheap_budgets")
 
 
@@ -31,7 +32,15 @@ def _ask(asked: Curator) -> list[np.ndarray]:
     budget = asked.budget / 40
     answers = [asked.measure(q, budget=budget, purpose="m").values.ravel() for q in QUERIES]
     answers.append(asked.score(QUERIES, _reference, budget=budget, purpose="s")[0])
-    asked.select(QUERIES, _reference, budget=budget, purpose="x", handicap=range(len(QUERIES)))
+    handicap = range(len(QUERIES))
+    asked.select(
+        QUERIES,
+        _reference,
+        budget=budget,
+        purpose="x",
+        handicap=handicap,
+        weights=[1 + i % HEAVIEST for i in handicap],
+    )
     return answers
 
 
@@ -82,7 +91,7 @@ def test_no_neighbour_moves_an_answer_beyond_its_booking(
     ]
     assert all(w <= b for w, b in zip(worst, booked, strict=True))
     assert worst[: len(QUERIES)] == booked[: len(QUERIES)]
-    assert worst[-1] == booked[-1] == k
+    assert worst[-1] == booked[-1] == k * HEAVIEST
 
 
 def test_the_exhaustion_notices_a_sensitivity_booked_too_low(

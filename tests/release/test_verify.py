@@ -137,7 +137,16 @@ _STATEMENT = {
         True,
         {"sensitivities"},
     ),
-    "sensitivity of a choice": (lambda c: act(c, 4).update(sensitivity=2), True, {"sensitivities"}),
+    "sensitivity of a choice, no multiple of three rows": (
+        lambda c: (c["guarantee"].update(unit="household", rows_per_unit=3), act(c, 4).update(sensitivity=4)),
+        True,
+        {"privacy unit", "sensitivities"},
+    ),
+    "sensitivity of a choice, beyond any weight": (
+        lambda c: act(c, 4).update(sensitivity=2**32 + 1),
+        True,
+        {"sensitivities"},
+    ),
     "cells": (lambda c: c["ledger"][0].update(cells=9), True, {"measurements are paid for"}),
     "columns": (
         lambda c: c["ledger"][0].update(columns=["sex"]),
