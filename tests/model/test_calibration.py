@@ -17,7 +17,7 @@ from tests.strategies.models import GRAPHS, edges_of, fitted_joint, graph_edges,
 def tree_for(sizes, pairs):
     forest = JunctionForest(sizes)
     for pair in pairs:
-        forest.add(*pair)
+        forest.add(pair)
     return CliqueTree(tuple(sizes), *forest.ordered())
 
 
