@@ -143,7 +143,7 @@ class JunctionForest:
         return steps
 
     def _carry(self, steps: Sequence[_Step]) -> int:
-        """Put the new cliques in place of the subtree's links, each next to its old clique; return the root."""
+        """Put the new cliques in place of the subtree's links, each by its old clique; return the root."""
         stands_in = {s.node: s.node if s.clique is None else self._new(s.clique) for s in steps}
         for step in steps:
             if step.towards is not None:

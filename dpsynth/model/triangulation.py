@@ -1,9 +1,8 @@
 """A junction tree for a whole graph at once: columns are eliminated one after another, cheapest first.
 
-Eliminating a column makes a clique of it and its neighbours. What makes an order good is not known without
-trying (finding the best is NP-hard), so several rules are tried: least fill, least degree, fewest cells of the
-clique made, least fill weighted by cells, and each again with scores blurred by chance, from a fixed public
-start. The tree of fewest cells is taken.
+Eliminating a column makes a clique of it and its neighbours. Finding the best order is NP-hard, so several
+rules are tried: least fill, least degree, fewest cells of the clique made, least fill weighted by cells, and
+each again with scores blurred by chance, from a fixed public start. The tree of fewest cells is taken.
 
 References: Kjaerulff 1990, "Triangulation of graphs: algorithms giving small total state space"; Koller,
 Friedman 2009, section 9.4.3; Bodlaender, Koster 2010, "Treewidth computations I: upper bounds".
@@ -20,7 +19,7 @@ import numpy as np
 
 from dpsynth.model.junction import JunctionForest
 
-__all__ = ["total_cells", "triangulate"]
+__all__ = ["total_cells", "triangulate", "widest_forest"]
 
 Score: TypeAlias = tuple[float, float]
 Rule: TypeAlias = Callable[[int, Sequence[int], Sequence[float]], Score]
@@ -50,9 +49,46 @@ def triangulate(sizes: Sequence[int], sets: Iterable[Sequence[int]]) -> Junction
     degrees = [mask.bit_count() for mask in graph]
     look = len(sizes) * (sum(d * d for d in degrees) + 1)
     rng = np.random.default_rng(0)  # public, and nothing private depends on it
-    for restart in range(min(_RESTARTS, int(_EFFORT / look))):
-        orders.append(_order(graph, weights, _RULES[restart % len(_RULES)], rng))
+    restarts = min(_RESTARTS, int(_EFFORT / look))
+    orders += [_order(graph, weights, _RULES[i % len(_RULES)], rng) for i in range(restarts)]
     return min((_forest(graph, sizes, order) for order in orders), key=total_cells)
+
+
+def widest_forest(
+    sizes: Sequence[int], sets: Sequence[Sequence[int]], largest: int, *, rounds: int = 3
+) -> JunctionForest:
+    """Return a junction forest that holds as many sets of columns as fit, the first ones first.
+
+    Sets join one by one, each if it makes no clique of more than ``largest`` cells. The graph of those that
+    did is then triangulated as a whole; if that takes fewer cells and no clique too large, the sets left out
+    have another chance.
+
+    Args:
+        sizes: Number of states of each column.
+        sets: Columns that should be together, most wanted first.
+        largest: Most cells of a clique that a set makes.
+        rounds: Most triangulations.
+    """
+    forest = JunctionForest(sizes)
+    left = _grow(forest, sets, largest)
+    for _ in range(rounds):
+        anew = triangulate(sizes, [columns for columns in sets if forest.covers(columns)])
+        too_large = max(map(anew.cells, anew.cliques.values())) > max(largest, *sizes)
+        if too_large or total_cells(anew) >= total_cells(forest):
+            break
+        forest, before = anew, len(left)
+        left = _grow(forest, left, largest)
+        if len(left) == before:
+            break
+    return forest
+
+
+def _grow(forest: JunctionForest, sets: Sequence[Sequence[int]], largest: int) -> list[Sequence[int]]:
+    """Add the sets that fit, one by one; return those that are still in no clique."""
+    for columns in sets:
+        if forest.price(columns) <= largest:
+            forest.add(columns)
+    return [columns for columns in sets if not forest.covers(columns)]
 
 
 def total_cells(forest: JunctionForest) -> int:
@@ -121,7 +157,7 @@ def _least_fill(column: int, near: Sequence[int], weights: Sequence[float]) -> S
 
 
 def _least_degree(column: int, near: Sequence[int], weights: Sequence[float]) -> Score:
-    return near[column].bit_count(), _missing(column, near)
+    return near[column].bit_count(), _log_cells(column, near, weights)
 
 
 def _fewest_cells(column: int, near: Sequence[int], weights: Sequence[float]) -> Score:

@@ -11,7 +11,7 @@ from hypothesis import given
 from networkx.algorithms.approximation import treewidth_min_degree, treewidth_min_fill_in
 
 from dpsynth.model.junction import JunctionForest
-from dpsynth.model.triangulation import total_cells, triangulate
+from dpsynth.model.triangulation import total_cells, triangulate, widest_forest
 from tests.model.test_junction import assert_valid, sequences
 from tests.strategies.models import GRAPHS, graph_edges
 
@@ -112,3 +112,32 @@ def test_a_hundred_columns_take_a_second_at_most():
     forest = triangulate(sizes, sets)
     assert_valid(forest)
     assert all(map(forest.covers, sets))
+
+
+@given(sequences())
+def test_the_widest_forest_holds_what_fits_and_no_clique_too_large(sequence):
+    sizes, sets = sequence
+    for largest in (1, 8, 40, 10**9):
+        forest = widest_forest(sizes, sets, largest)
+        assert_valid(forest)
+        assert max(map(forest.cells, forest.cliques.values())) <= max(largest, *sizes)
+        assert all(forest.price(columns) > largest for columns in sets if not forest.covers(columns))
+        if largest == 10**9:
+            assert all(map(forest.covers, sets))
+
+
+def test_triangulating_what_grew_makes_room_for_more():
+    """40 tables of which a quarter of the pairs are wanted: more are held, in fewer cells a pair."""
+    held = {0: 0, 3: 0}
+    cells = {0: 0, 3: 0}
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        sizes = [int(s) for s in np.minimum(rng.geometric(0.1, 14) + 1, 40)]
+        pairs = [(a, b) for a, b in itertools.combinations(range(14), 2) if rng.random() < 0.25]
+        wanted = [pairs[i] for i in rng.permutation(len(pairs))]
+        for rounds in held:
+            forest = widest_forest(sizes, wanted, 10_000, rounds=rounds)
+            held[rounds] += sum(map(forest.covers, wanted))
+            cells[rounds] += total_cells(forest)
+    assert held[3] > held[0]
+    assert cells[3] < cells[0]
