@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,9 +13,9 @@ from dpsynth.model.calibration import CliqueTree, Target, calibrate
 from dpsynth.model.estimates import Estimate
 from dpsynth.model.estimation import estimate_marginals
 from dpsynth.model.groups import group_sums
-from dpsynth.model.junction import JunctionForest
 from dpsynth.model.network import NetworkModel
 from dpsynth.model.tree import TreeModel
+from dpsynth.model.triangulation import widest_forest
 from dpsynth.privacy.curator import Measurement
 
 __all__ = ["LARGEST_CLIQUE", "Model", "fit_model", "fit_network", "read_model"]
@@ -56,8 +54,9 @@ def fit_network(
     """Build a junction tree over the strongest dependences that fit, and calibrate it.
 
     A column's states are the finest groups at which any of its tables was measured. Tables join the tree in
-    the order of their distance from independence, each if no clique grows beyond ``largest`` cells. A column
-    of one state depends on nothing and stays alone: no clique has more columns than an array has axes.
+    the order of their distance from independence, each if no clique grows beyond ``largest`` cells; what grew
+    is triangulated anew, which may make room for more. A column of one state depends on nothing and stays
+    alone: no clique has more columns than an array has axes.
 
     Args:
         domain: The columns.
@@ -68,14 +67,11 @@ def fit_network(
     """
     groups = _finest(domain, estimates)
     sizes = [int(g.max()) + 1 for g in groups]
-    forest = JunctionForest(sizes)
-    targets = []
-    for estimate in sorted(estimates, key=lambda e: -_dependence(e)):
-        depends = min(sizes[c] for c in estimate.columns) > 1
-        grown = _grown(forest, estimate.columns, largest) if depends else None
-        if grown is not None:
-            forest = grown
-            targets.append(_target(estimate, groups))
+    strongest = sorted(
+        (e for e in estimates if min(sizes[c] for c in e.columns) > 1), key=lambda e: -_dependence(e)
+    )
+    forest = widest_forest(sizes, [e.columns for e in strongest], largest)
+    targets = [_target(e, groups) for e in strongest if forest.covers(e.columns)]
     tree = CliqueTree(tuple(sizes), *forest.ordered())
     margins = [group_sums(g, node) for g, node in zip(groups, nodes, strict=True)]
     tables, _ = calibrate(tree, margins, targets)
@@ -93,21 +89,6 @@ def read_model(meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) 
     if meta["model"] == "network":
         return NetworkModel.from_arrays(meta, arrays)
     raise ValueError("this version reads models of the kinds 'tree' and 'network'")
-
-
-def _grown(forest: JunctionForest, columns: tuple[int, ...], largest: int) -> JunctionForest | None:
-    """Return a forest of which a clique holds all these columns, or None if one would be too large.
-
-    A larger set than a pair is taken only where its pairs are in one clique once they are all in the forest.
-    """
-    if forest.covers(columns):
-        return forest
-    grown = copy.deepcopy(forest) if len(columns) > 2 else forest
-    for a, b in itertools.combinations(columns, 2):
-        if grown.price(a, b) > largest:
-            return None
-        grown.add(a, b)
-    return grown if grown.covers(columns) else None
 
 
 def _is_forest(columns: int, estimates: Sequence[Estimate]) -> bool:
