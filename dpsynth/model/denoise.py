@@ -15,7 +15,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["center", "denoise_one_way", "denoise_pair", "posterior_gain", "project_to_simplex", "rake"]
+__all__ = [
+    "center",
+    "denoise_one_way",
+    "denoise_pair",
+    "posterior_gain",
+    "project_to_simplex",
+    "rake",
+    "shrink_towards",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -107,6 +115,18 @@ def denoise_pair(
             estimates.append(_shrink((product + residual).ravel(), sigma, guide.ravel()))
     mean = np.mean(estimates, axis=0).reshape(values.shape)
     return rake(_project_to_margins(mean, rows, columns), rows, columns)
+
+
+def shrink_towards(expected: Floats, deviation: Floats, sigma: float) -> Floats:
+    """Return the posterior mean of a table, of any number of axes, around what is expected of it.
+
+    Args:
+        expected: Non-negative counts, the prior's mean.
+        deviation: Noisy counts less ``expected``, of the same shape.
+        sigma: Standard deviation of the noise in each cell.
+    """
+    values = (expected + deviation).ravel()
+    return _shrink(values, sigma, expected.ravel()).reshape(expected.shape)
 
 
 def _project_to_margins(table: Floats, rows: Floats, columns: Floats, *, steps: int = 100) -> Floats:

@@ -1,8 +1,10 @@
-"""From noisy one-way and pair marginals to consistent estimates. Post-processing throughout.
+"""From noisy marginals to consistent estimates. Post-processing throughout.
 
 1. The number of rows: minimum-variance mean of the one-way sums.
-2. Each column: generalised least squares over its one-way and its pairs' margins, then non-negativity.
-3. Each pair: empirical-Bayes denoising towards the product of its columns, raked to agree with them.
+2. Each column: generalised least squares over its one-way and all tables' margins, then non-negativity.
+3. Each pair that was measured, or is inside a larger table that was: all observations of it combined, then
+   empirical-Bayes denoising towards the product of its columns, raked to agree with them.
+4. Each larger table: its pure interaction, shrunk towards what the tables inside it imply.
 
 :mod:`dpsynth.model.structure` builds a model of them.
 """
@@ -20,6 +22,8 @@ from dpsynth.model.consistency import Observation, reconcile_column, total_estim
 from dpsynth.model.denoise import center, denoise_one_way, denoise_pair
 from dpsynth.model.estimates import Estimate
 from dpsynth.model.groups import group_sums
+from dpsynth.model.interactions import estimate_interaction
+from dpsynth.model.observations import TableObservation, observed_tables
 from dpsynth.privacy.curator import Measurement
 
 __all__ = ["estimate_marginals", "one_way_estimates"]
@@ -44,47 +48,55 @@ def one_way_estimates(domain: Domain, one_ways: Sequence[Measurement]) -> tuple[
 
 
 def estimate_marginals(
-    domain: Domain, one_ways: Sequence[Measurement], pairs: Sequence[Measurement]
+    domain: Domain, one_ways: Sequence[Measurement], tables: Sequence[Measurement]
 ) -> tuple[float, tuple[Floats, ...], tuple[Estimate, ...]]:
-    """Return the unbiased number of rows, a distribution of each column, and a consistent table of each pair.
+    """Return the unbiased number of rows, a distribution of each column, and consistent joint tables.
 
     Args:
         domain: The columns.
         one_ways: One or more measurements of each column, at full resolution.
-        pairs: Measurements of two columns each; a column's groupings are nested.
+        tables: Measurements of two or more columns each; a column's groupings are nested.
+
+    Returns:
+        The joint tables are those of every set of two or more columns inside a measured one.
     """
     fine = _observe_columns(domain, one_ways)
     estimate = total_estimate(fine)
     total = max(estimate, 1.0)
     margins: list[list[Observation]] = [[] for _ in domain.axes]
-    for pair in pairs:
-        for side, column in enumerate(pair.query.columns):
-            values = pair.values.sum(axis=1 - side).astype(np.float64)
-            variance = pair.sigma**2 * pair.values.shape[1 - side]
-            margins[column].append(Observation(pair.query.groups[side], values, variance))
+    for table in tables:
+        for axis, column in enumerate(table.query.columns):
+            values = table.values.sum(axis=tuple(i for i in range(table.values.ndim) if i != axis))
+            variance = table.sigma**2 * table.values.size / values.size
+            margins[column].append(Observation(table.query.groups[axis], values.astype(np.float64), variance))
     counts = [
         reconcile_column(fine[i], margins[i], ordered=axis.ordered, total=total)
         for i, axis in enumerate(domain)
     ]
     nodes = tuple(c / c.sum() for c in counts)
-    return estimate, nodes, _edges(pairs, nodes, total)
+    observed = observed_tables(tables)
+    found = _pairs([o for o in observed if len(o.columns) == 2], nodes, total)
+    known = {e.columns: e for e in found}
+    for larger in observed[len(found) :]:
+        known[larger.columns] = estimate_interaction(larger, nodes, known, total)
+    return estimate, nodes, tuple(known.values())
 
 
-def _edges(pairs: Sequence[Measurement], nodes: tuple[Floats, ...], total: float) -> tuple[Estimate, ...]:
+def _pairs(
+    pairs: Sequence[TableObservation], nodes: tuple[Floats, ...], total: float
+) -> tuple[Estimate, ...]:
     """Denoise all pairs, each with the help of those that share a column; make them agree with ``nodes``."""
     margins = [
-        [total * group_sums(g, nodes[c]) for c, g in zip(p.query.columns, p.query.groups, strict=True)]
-        for p in pairs
+        [total * group_sums(g, nodes[c]) for c, g in zip(p.columns, p.groups, strict=True)] for p in pairs
     ]
     residuals = [
-        Residual(p.query.columns, p.query.groups, center(p.values - np.outer(*m) / total), p.sigma)
+        Residual(p.columns, p.groups, center(p.values - np.outer(*m) / total), p.variance**0.5)
         for p, m in zip(pairs, margins, strict=True)
     ]
     edges = []
     for pair, (rows, columns), guess in zip(pairs, margins, shared_deviations(residuals), strict=True):
-        values = pair.values.astype(np.float64)
-        table = denoise_pair(values, pair.sigma, rows, columns, deviation=guess)
-        edges.append(Estimate(pair.query.columns, pair.query.groups, table / table.sum()))
+        table = denoise_pair(pair.values, pair.variance**0.5, rows, columns, deviation=guess)
+        edges.append(Estimate(pair.columns, pair.groups, table / table.sum()))
     return tuple(edges)
 
 

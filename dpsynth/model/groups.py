@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["group_sums", "sum_groups"]
+__all__ = ["coarser_group", "group_sums", "sum_groups"]
 
 
 def group_sums(
@@ -40,3 +40,15 @@ def sum_groups(
     member = np.zeros((size, groups.size))
     member[groups, np.arange(groups.size)] = 1.0
     return np.moveaxis(np.tensordot(member, table, axes=(1, axis)), 0, axis)
+
+
+def coarser_group(fine: npt.NDArray[np.int64], coarse: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the coarse group of each fine group.
+
+    Args:
+        fine: Group of each code.
+        coarse: Group of each code at a resolution that the fine one is nested in.
+    """
+    result = np.zeros(int(fine.max()) + 1, dtype=np.int64)
+    result[fine] = coarse
+    return result

@@ -249,7 +249,7 @@ def test_denoised_pairs_beat_raked_raw_ones(kind, sigma):
 
 
 @given(tables_with_margins(), st.sampled_from([2.0**-40, 1.0, 300.0, 1e12]), st.integers(0, 2**32 - 1))
-def test_pair_ofs_have_their_margins_for_any_input(case, sigma, seed):
+def test_pair_estimates_have_their_margins_for_any_input(case, sigma, seed):
     table, rows, columns = case
     noisy = table + np.random.default_rng(seed).normal(0, sigma, table.shape)
     found = denoise_pair(noisy, sigma, rows, columns)
