@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from typing import Any
+from warnings import warn
 
 from dpsynth.data.codec import Codec
 from dpsynth.data.source import open_source
 from dpsynth.domain import Domain
 from dpsynth.errors import InputError
-from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage
-from dpsynth.mechanisms.mechanism import ignore_progress
+from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage, Terms, Workload
+from dpsynth.mechanisms.mechanism import ignore_progress, useful_rows
 from dpsynth.model.structure import LARGEST_CLIQUE, fit_model
 from dpsynth.privacy.curator import Backend, Curator
 from dpsynth.privacy.guarantee import Calculus, Guarantee
@@ -25,6 +26,7 @@ from dpsynth.schema import Schema
 
 __all__ = ["Plan", "Synthesizer"]
 
+_MANY_ROWS = 1_000_000  # few tables have more: a plan warns if even so many would drown in noise
 _BYTES_A_ROW_AND_COLUMN = 24  # text as read, codes, and one key while counting
 
 
@@ -41,6 +43,9 @@ class Plan:
         columns: Number of columns that are measured.
         model_bytes: Most memory for tables of the model and the measurements.
         row_bytes: Memory for each row of the private table.
+        useful_rows: Number of rows from which on half of the columns' one-way marginals are expected to be
+            off by at most a tenth (in total variation), for noise alone.
+        warnings: What the user should know before anything is spent.
     """
 
     guarantee: Guarantee
@@ -51,6 +56,8 @@ class Plan:
     columns: int
     model_bytes: int
     row_bytes: int
+    useful_rows: int
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
@@ -65,6 +72,8 @@ class Plan:
             "columns": self.columns,
             "model_bytes": self.model_bytes,
             "row_bytes": self.row_bytes,
+            "useful_rows": self.useful_rows,
+            "warnings": list(self.warnings),
             "stages": [
                 {
                     "purpose": s.purpose,
@@ -101,6 +110,8 @@ class Plan:
             "  sigma is in rows: a count is off by more than 2 sigma one time in twenty",
             f"  memory: at most {_megabytes(self.model_bytes)} for the model; for each 100,000 rows "
             + _megabytes(self.row_bytes * 100_000),
+            f"  one-way marginals are within a tenth, noise alone, from about {self.useful_rows:,} rows on",
+            *(f"  warning: {warning}" for warning in self.warnings),
         ]
         return "\n".join(lines)
 
@@ -115,12 +126,17 @@ class Synthesizer:
         delta: Of the guarantee, in (0, 1).
         mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`, or a mechanism of your own. The default
             has the least error on most of the benchmark's tables and budgets (docs/method.md).
+        workload: The marginals that matter, or how the command line writes them (``"all-3-way"``,
+            ``"target:COLUMN"``, a YAML file); for mechanisms that take one.
+        model_size: Most memory for the model's tables in MB, for mechanisms that take it.
+        seconds: Time after which the mechanism spends what is left at once, for mechanisms that take it.
         noise: ``"exact"``: exactly rounded Gaussian noise, accounted in GDP. ``"opendp"``: OpenDP's
             discrete Gaussian, accounted in zCDP; slower, and with more noise at the same guarantee.
 
     Raises:
         GuaranteeError: epsilon or delta is out of range.
-        InputError: an unknown mechanism or noise.
+        InputError: an unknown mechanism or noise, terms that the mechanism does not take, or a workload that
+            does not fit the schema.
 
     Example:
         >>> import pandas as pd
@@ -144,6 +160,9 @@ class Synthesizer:
         epsilon: float,
         delta: float,
         mechanism: str | Mechanism = "oneshot",
+        workload: Workload | str | None = None,
+        model_size: float | None = None,
+        seconds: float | None = None,
         noise: Backend = "exact",
     ) -> None:
         named = isinstance(mechanism, str) and mechanism in MECHANISMS
@@ -157,12 +176,20 @@ class Synthesizer:
         guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=schema.max_rows)
         object.__setattr__(self, "schema", schema)
         object.__setattr__(self, "guarantee", guarantee)
+        wanted = Workload.parse(workload) if isinstance(workload, str) else workload
+        if wanted is not None:
+            wanted.resolve(Codec(schema).domain)
         chosen = mechanism if isinstance(mechanism, Mechanism) else MECHANISMS[mechanism]
-        object.__setattr__(self, "mechanism", chosen)
+        terms = Terms(workload=wanted, model_size=model_size, seconds=seconds)
+        object.__setattr__(self, "mechanism", chosen.under(terms))
         object.__setattr__(self, "noise", noise)
 
-    def plan(self) -> Plan:
+    def plan(self, *, rows: int | None = None) -> Plan:
         """Return what a fit will measure, at what price and with how much memory. No row is read.
+
+        Args:
+            rows: A public guess of the number of rows. The plan then warns where noise would drown them;
+                without it, where it would drown a million.
 
         Raises:
             GuaranteeError: the guarantee affords no measurement at all.
@@ -174,6 +201,13 @@ class Synthesizer:
         domain = Codec(self.schema).domain
         power = budget if calculus == "gdp" else 2 * budget
         stages = self.mechanism.plan(domain, power, self.guarantee.rows_per_unit)
+        needed = useful_rows(domain, power * stages[0].share, self.guarantee.rows_per_unit)
+        warnings = [stage.warning for stage in stages if stage.warning]
+        if needed > (_MANY_ROWS if rows is None else rows):
+            warnings.append(
+                f"the budget is small: half of the one-way marginals would be off by more than a tenth, for "
+                f"noise alone, unless the table has at least {needed:,} rows; raise epsilon or merge codes"
+            )
         return Plan(
             guarantee=self.guarantee,
             calculus=calculus,
@@ -183,6 +217,8 @@ class Synthesizer:
             columns=len(domain),
             model_bytes=_model_bytes(domain, stages),
             row_bytes=_BYTES_A_ROW_AND_COLUMN * len(self.schema.columns),
+            useful_rows=needed,
+            warnings=tuple(warnings),
         )
 
     def fit(self, data: Any, *, progress: Progress | None = None) -> Release:
@@ -191,6 +227,9 @@ class Synthesizer:
         Args:
             data: A pandas, polars or Arrow frame, or a path to a CSV or Parquet file.
             progress: Called with a stage's name and the fraction of it that is done.
+
+        Warns:
+            UserWarning: what :meth:`plan` warns of, before any row is read.
 
         Raises:
             SchemaError: the schema still has values marked ``!REVIEW``.
@@ -202,6 +241,8 @@ class Synthesizer:
         """
         report = progress or ignore_progress
         self.schema.require_reviewed()
+        for warning in self.plan().warnings:
+            warn(warning, stacklevel=2)
         codec = Codec(self.schema)
         report("reading rows", 0.0)
         source = open_source(data)

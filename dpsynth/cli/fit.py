@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dpsynth.cli.options import AsJson, Delta, Epsilon, Force, MechanismName, Noise, NoiseName, Quiet
+from dpsynth.cli.options import (
+    AsJson,
+    Delta,
+    Epsilon,
+    Force,
+    MechanismName,
+    ModelSize,
+    Noise,
+    NoiseName,
+    Quiet,
+    Seconds,
+    WorkloadText,
+)
 from dpsynth.cli.paths import require_file, require_room
 from dpsynth.cli.plan import configure
 from dpsynth.cli.screen import hung, screen_of
@@ -42,6 +54,9 @@ def fit(
         ),
     ],
     mechanism: MechanismName = "oneshot",
+    workload: WorkloadText = None,
+    model_size: ModelSize = None,
+    seconds: Seconds = None,
     noise: Noise = NoiseName.exact,
     force: Force = False,
     quiet: Quiet = False,
@@ -52,13 +67,16 @@ def fit(
     Every fit spends its whole epsilon: two releases of the same people cost the sum.
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
-    synth = configure(schema, epsilon, delta, mechanism, noise)
+    terms = {"workload": workload, "model_size": model_size, "seconds": seconds}
+    synth = configure(schema, epsilon, delta, mechanism, noise, **terms)
     _require_reviewed(synth.schema)
-    synth.plan()
+    warnings = synth.plan().warnings
     require_file(data, "table")
     require_room(out, force=force, keep=(data, schema))
     _require_release(out)
     _require_columns(data, synth.schema)
+    for warning in warnings:
+        screen.say(hung(f"warning: {warning}", 2))
     with screen.progress() as report:
         release = synth.fit(data, progress=report)
         report("writing the release", 0.0)
@@ -77,6 +95,7 @@ def fit(
             "epsilon_spent": statement.epsilon_spent,
             "acts": len(statement.entries),
             "noisy_rows": round(release.model.total),
+            "warnings": list(warnings),
         },
         f"Wrote {out}\n"
         f"{hung(f'  {statement.guarantee}', 2)}\n"

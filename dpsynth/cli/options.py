@@ -14,10 +14,13 @@ __all__ = [
     "Epsilon",
     "Force",
     "MechanismName",
+    "ModelSize",
     "Noise",
     "NoiseName",
     "Quiet",
     "SchemaFile",
+    "Seconds",
+    "WorkloadText",
 ]
 
 
@@ -48,7 +51,26 @@ Delta = Annotated[
     ),
 ]
 MechanismName = Annotated[
-    str, typer.Option("--mechanism", metavar="NAME", help="What to measure: oneshot, mst or independent.")
+    str,
+    typer.Option("--mechanism", metavar="NAME", help="What to measure: oneshot, mst or independent."),
+]
+WorkloadText = Annotated[
+    str | None,
+    typer.Option(
+        "--workload",
+        metavar="W",
+        help="The marginals that matter: all-3-way, target:COLUMN or a YAML file. If the mechanism takes it.",
+    ),
+]
+ModelSize = Annotated[
+    float | None,
+    typer.Option("--model-size", metavar="MB", help="Most memory for the model. If the mechanism takes it."),
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds", metavar="S", help="When to spend what is left at once. If the mechanism takes it."
+    ),
 ]
 Noise = Annotated[
     NoiseName,

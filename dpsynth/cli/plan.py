@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dpsynth.cli.options import AsJson, Delta, Epsilon, MechanismName, Noise, NoiseName, Quiet, SchemaFile
+from dpsynth.cli.options import (
+    AsJson,
+    Delta,
+    Epsilon,
+    MechanismName,
+    ModelSize,
+    Noise,
+    NoiseName,
+    Quiet,
+    SchemaFile,
+    Seconds,
+    WorkloadText,
+)
 from dpsynth.cli.screen import hung, screen_of
 
 if TYPE_CHECKING:
@@ -24,18 +36,28 @@ def plan(
     epsilon: Epsilon,
     delta: Delta,
     mechanism: MechanismName = "oneshot",
+    workload: WorkloadText = None,
+    model_size: ModelSize = None,
+    seconds: Seconds = None,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", metavar="N", help="A public guess of the number of rows, for warnings."),
+    ] = None,
     noise: Noise = NoiseName.exact,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a fit will measure, at what price and with how much memory. No row is read."""
     screen = screen_of(context, quiet=quiet, as_json=as_json)
-    found = configure(schema, epsilon, delta, mechanism, noise).plan()
+    terms = {"workload": workload, "model_size": model_size, "seconds": seconds}
+    found = configure(schema, epsilon, delta, mechanism, noise, **terms).plan(rows=rows)
     screen.show(found.to_dict(), "\n".join(hung(line, 4) for line in str(found).splitlines()))
 
 
-def configure(schema: Path, epsilon: float, delta: float, mechanism: str, noise: NoiseName) -> Synthesizer:
-    """Read a schema and join it with a guarantee and a mechanism.
+def configure(
+    schema: Path, epsilon: float, delta: float, mechanism: str, noise: NoiseName, **terms: Any
+) -> Synthesizer:
+    """Read a schema and join it with a guarantee, a mechanism and the terms it is to keep.
 
     Raises:
         SchemaError, GuaranteeError, InputError: as :class:`~dpsynth.synthesizer.Synthesizer` says.
@@ -44,5 +66,5 @@ def configure(schema: Path, epsilon: float, delta: float, mechanism: str, noise:
     from dpsynth.synthesizer import Synthesizer  # noqa: PLC0415  -- lazy, as above
 
     return Synthesizer(
-        Schema.load(schema), epsilon=epsilon, delta=delta, mechanism=mechanism, noise=noise.value
+        Schema.load(schema), epsilon=epsilon, delta=delta, mechanism=mechanism, noise=noise.value, **terms
     )

@@ -7,10 +7,11 @@ spend more than the guarantee. :data:`MECHANISMS` names them.
 from __future__ import annotations
 
 from dpsynth.mechanisms.independent import INDEPENDENT
-from dpsynth.mechanisms.mechanism import Mechanism, Progress, Stage
+from dpsynth.mechanisms.mechanism import Mechanism, Progress, Stage, Terms
 from dpsynth.mechanisms.mst import MST
 from dpsynth.mechanisms.oneshot import ONESHOT
+from dpsynth.mechanisms.workload import Workload
 
-__all__ = ["MECHANISMS", "Mechanism", "Progress", "Stage"]
+__all__ = ["MECHANISMS", "Mechanism", "Progress", "Stage", "Terms", "Workload"]
 
 MECHANISMS: dict[str, Mechanism] = {m.name: m for m in (INDEPENDENT, MST, ONESHOT)}

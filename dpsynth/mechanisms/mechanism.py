@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,9 +12,21 @@ from typing import TypeAlias
 import numpy as np
 
 from dpsynth.domain import Domain
+from dpsynth.errors import InputError
+from dpsynth.mechanisms.workload import Workload
 from dpsynth.privacy.curator import Curator, Marginal, Measurement
 
-__all__ = ["Measured", "Mechanism", "Progress", "Stage", "measure_one_ways", "one_way", "one_way_budgets"]
+__all__ = [
+    "Measured",
+    "Mechanism",
+    "Progress",
+    "Stage",
+    "Terms",
+    "measure_one_ways",
+    "one_way",
+    "one_way_budgets",
+    "useful_rows",
+]
 
 Progress: TypeAlias = Callable[[str, float], None]
 """Called with the name of a stage and the fraction of it that is done. Never told anything private."""
@@ -34,6 +48,7 @@ class Stage:
         sigma: Standard deviation of the noise in each cell, in rows: least and greatest over the acts.
         cells: Most noisy numbers they return together.
         note: What decides the open points.
+        warning: What the user should know before anything is spent.
     """
 
     purpose: str
@@ -42,6 +57,7 @@ class Stage:
     sigma: tuple[float, float]
     cells: int
     note: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +69,35 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a user may ask of a mechanism beyond its name; None for what is left to it.
+
+    Attributes:
+        workload: The marginals that matter.
+        model_size: Most memory for the model's tables, in MB (2**20 bytes).
+        seconds: Wall-clock time after which the mechanism spends what is left at once.
+
+    Raises:
+        InputError: a size or a time that is not positive and finite.
+    """
+
+    workload: Workload | None = None
+    model_size: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("model_size", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not (type(value) in (int, float) and 0 < value < math.inf):
+                raise InputError(f"{name}={value!r} is not a positive, finite number")
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Names of what the user did ask."""
+        return tuple(name for name in self.__dataclass_fields__ if getattr(self, name) is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mechanism:
     """A named pair of functions.
 
@@ -61,12 +106,29 @@ class Mechanism:
         summary: One line for people.
         plan: ``(domain, budget, rows_per_unit) -> stages``; ``budget`` is ``mu**2`` (or ``2 rho`` in zCDP).
         run: ``(curator, progress) -> measurements``; may spend all that the curator has left.
+        takes: Names of the terms it can be asked to keep.
+        adapt: ``terms -> mechanism``, for one that takes any.
     """
 
     name: str
     summary: str
     plan: Callable[[Domain, float, int], tuple[Stage, ...]]
     run: Callable[[Curator, Progress], Measured]
+    takes: tuple[str, ...] = ()
+    adapt: Callable[[Terms], Mechanism] | None = None
+
+    def under(self, terms: Terms) -> Mechanism:
+        """Return this mechanism under a user's terms.
+
+        Raises:
+            InputError: it does not take one of them.
+        """
+        for name in terms.given:
+            if name not in self.takes:
+                raise InputError(
+                    f"mechanism {self.name!r} takes no {name}; it takes {', '.join(self.takes) or 'nothing'}"
+                )
+        return self if self.adapt is None else self.adapt(terms)
 
 
 def one_way(domain: Domain, column: int) -> Marginal:
@@ -115,6 +177,25 @@ def planned_one_ways(domain: Domain, budget: float, rows_per_unit: int, share: f
         sigma=(sigmas[0], sigmas[-1]),
         cells=sum(domain.sizes),
     )
+
+
+def useful_rows(domain: Domain, budget: float, rows_per_unit: int) -> int:
+    """Return how many rows make half of the one-way marginals useful, for their noise alone.
+
+    A column of ``s`` codes measured at ``sigma`` has an expected total variation of about
+    ``s * sigma * sqrt(2/pi) / (2 n)``; useful is at most a tenth.
+
+    Args:
+        domain: The columns.
+        budget: ``mu**2`` for all one-way marginals.
+        rows_per_unit: Most rows of one unit.
+    """
+    shares = one_way_budgets(domain, Fraction(budget))
+    noise = [
+        s * rows_per_unit / math.sqrt(float(b)) * math.sqrt(2 / math.pi) / 2
+        for s, b in zip(domain.sizes, shares, strict=True)
+    ]
+    return math.ceil(10 * statistics.median(noise))
 
 
 def ignore_progress(stage: str, fraction: float) -> None:
