@@ -144,7 +144,7 @@ class Workload:
         """Return the weight of each set of columns, the sets in increasing order.
 
         Raises:
-            InputError: a column the domain has not, a named marginal above ``largest``, none that is below it,
+            InputError: a column the domain has not, a named marginal above ``largest``, none below it,
                 or more than 500,000 marginals.
         """
         if self.marginals:
