@@ -2,7 +2,7 @@
 
 A column of the table becomes an *axis*: the integers ``0 .. size-1``. The first ``ordered`` of them are
 in a meaningful order (bins of a number, days, an ordinal scale); the codes after them (missing, other)
-are not. Nothing here is private: axes follow from the schema alone.
+are not. Nothing here is private: axes and rules follow from the schema alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from dpsynth.rules import Rule
 
 __all__ = ["Axis", "Domain"]
 
@@ -40,19 +42,30 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """The axes of a coded table, in column order.
+    """The axes of a coded table, in column order, and the rules that its rows keep.
+
+    Attributes:
+        axes: One a column.
+        rules: Combinations of codes that no synthetic row may hold.
 
     Raises:
-        ValueError: no axis, or two axes of one name.
+        ValueError: no axis, two axes of one name, or a rule that does not fit the axes.
     """
 
     axes: tuple[Axis, ...]
+    rules: tuple[Rule, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.axes:
             raise ValueError("a domain needs at least one axis")
         if len(set(self.names)) != len(self.axes):
             raise ValueError("two axes of a domain share a name")
+        for rule in self.rules:
+            if rule.columns[-1] >= len(self.axes):
+                raise ValueError("a rule names a column outside the domain")
+            for column, classes in zip(rule.columns, rule.classes, strict=True):
+                if classes.size != self.axes[column].size:
+                    raise ValueError(f"a rule's classes of {self.axes[column].name!r} do not fit its codes")
 
     @property
     def names(self) -> tuple[str, ...]:

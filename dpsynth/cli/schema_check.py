@@ -13,7 +13,7 @@ from dpsynth.cli.paths import require_file
 from dpsynth.cli.screen import screen_of
 
 if TYPE_CHECKING:
-    from dpsynth.schema import Schema
+    from dpsynth.schema import Constraint, Schema
 
 __all__ = ["check"]
 
@@ -51,6 +51,7 @@ def check(
         "schema": str(schema),
         "data": None if data is None else str(data),
         "columns": {axis.name: axis.size for axis in domain},
+        "constraints": found.to_dict().get("constraints", []),
     }
     screen.show(content, _text(content, found))
     if not content["passed"]:
@@ -83,7 +84,10 @@ def _text(content: dict[str, Any], schema: Schema) -> str:
         f"{content['schema']}: {len(schema.columns)} columns",
         f"  learned   {len(sizes)} ({span} codes each)",
         f"  protects  {who}",
+        *(f"  rule      {_phrase(constraint)}" for constraint in schema.constraints[:_SHOWN]),
     ]
+    if len(schema.constraints) > _SHOWN:
+        lines.append(f"  rule      ... and {len(schema.constraints) - _SHOWN} more")
     marks = [f"{mark['key']} (line {mark['line']})" for mark in content["review"]]
     lines += _listed("FAIL", "await review, as marked !REVIEW", marks)
     if content["data"] is not None:
@@ -95,6 +99,17 @@ def _text(content: dict[str, Any], schema: Schema) -> str:
         lines += _listed("note", "are in the table only, and stay out of the release", content["extra"])
     lines.append("Ready to fit." if content["passed"] else "Not ready to fit.")
     return "\n".join(lines)
+
+
+def _phrase(constraint: Constraint) -> str:
+    """Say which columns a constraint ties, and how; a value in it may await review and is not repeated."""
+    names = [repr(name) for name, _ in constraint.columns]
+    match constraint.kind:
+        case "impossible":
+            return f"some values of {', '.join(names[:-1])} and {names[-1]} never occur together"
+        case "determines":
+            return f"{names[1]} determines {names[0]}"
+    return f"{names[0]} is at most {names[1]}"
 
 
 def _listed(mark: str, what: str, names: list[str]) -> list[str]:

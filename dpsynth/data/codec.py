@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dpsynth.data.arrow_frame import arrow_table, polars_frame
 from dpsynth.data.bounding import keep_rows, unit_ids
+from dpsynth.data.constraining import cut_for, rule_of
 from dpsynth.data.identifiers import Keys, generate
 from dpsynth.data.labels import LabelCoder
 from dpsynth.data.layout import Layout, is_readable
@@ -20,31 +21,37 @@ from dpsynth.data.source import Source
 from dpsynth.domain import Axis, Domain
 from dpsynth.errors import DataError
 from dpsynth.privacy.sealed import CodedTable
+from dpsynth.rules import NoRowError, Rule, TooWideError, support_of
 from dpsynth.schema import Schema, UnitColumn
 from dpsynth.schema.columns import Date, Datetime, Identifier, Integer, Real
 
 __all__ = ["Codec"]
+
+_NARROWER = "give the columns fewer bins or values, or state fewer constraints"
 
 
 class Codec:
     """Turns the rows of one schema into codes and back.
 
     Every learned column becomes one axis. Its codes are: the declared values, or the bins, in order; then
-    ``other``, unless its label is one of the values; then ``missing``, if the column may be missing.
+    ``other``, unless its label is one of the values; then ``missing``, if the column may be missing. Bins are
+    cut also where a constraint tells values apart.
 
     Laws: ``encode(decode(codes)) == codes``; ``decode(encode(x))`` lies in the cell of ``x``. (One
     exception: a moment that the column's zone skips in spring cannot be written in a dtype with a zone.)
+    Codes that keep the rules of :attr:`domain` decode to rows that keep the schema's constraints.
 
     Args:
         schema: Public knowledge of the table.
 
     Raises:
-        SchemaError: a real column asks for more digits than a float64 keeps apart.
+        SchemaError: a real column asks for more digits than a float64 keeps apart; or constraints that
+            together leave no row, or need too large a table.
 
     Privacy: axes follow from the schema alone; encoding gives a sealed table; decoding reads only codes.
     """
 
-    __slots__ = ("_coders", "domain", "schema")
+    __slots__ = ("_coders", "_orderings", "domain", "schema")
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -61,7 +68,39 @@ class Codec:
                 self._coders[name] = NumericCoder.build(spec)
             elif not isinstance(spec, Identifier):
                 self._coders[name] = LabelCoder.build(spec)
-        self.domain = Domain(tuple(Axis(name, c.size, c.ordered) for name, c in self._coders.items()))
+        rules = self._constrain()
+        axes = tuple(Axis(name, c.size, c.ordered) for name, c in self._coders.items())
+        self.domain = Domain(axes, rules)
+
+    def _constrain(self) -> tuple[Rule, ...]:
+        """Cut bins for the schema's constraints and return them as rules; refuse what leaves no row."""
+        schema = self.schema
+        try:
+            self._coders, self._orderings = cut_for(schema.constraints, self._coders)
+        except ValueError as error:
+            raise schema.problem(str(error), "constraints") from None
+        rules: dict[int, Rule] = {}
+        for i, constraint in enumerate(schema.constraints):
+            try:
+                rule = rule_of(constraint, self._coders, self._orderings)
+            except TooWideError as error:
+                raise schema.problem(f"{error}; {_NARROWER}", "constraints", i) from None
+            if rule is not None:
+                rules[i] = rule
+        sizes = [coder.size for coder in self._coders.values()]
+        try:
+            support_of(sizes, list(rules.values()))
+        except TooWideError as error:
+            raise schema.problem(
+                f"together the constraints are too wide: {error}; {_NARROWER}", "constraints"
+            ) from None
+        except NoRowError:
+            needed = dict(rules)
+            for i in rules:
+                if not _leaves_a_row(sizes, [rule for j, rule in needed.items() if j != i]):
+                    del needed[i]
+            raise schema.problem(_contradiction(schema, list(needed)), "constraints", min(needed)) from None
+        return tuple(rules.values())
 
     def __repr__(self) -> str:
         return f"Codec(columns={len(self.domain)})"
@@ -124,7 +163,8 @@ class Codec:
     ) -> Any:
         """Write codes as a table in the source's kind of frame and dtypes, columns in schema order.
 
-        Bins of one value are exact; in a longer bin each of its values is equally likely.
+        Bins of one value are exact; in a longer bin each of its values is equally likely. Columns that a
+        constraint compares are drawn in order where they fall into one interval.
 
         Args:
             codes: One array per axis of :attr:`domain`, all of one length.
@@ -147,6 +187,10 @@ class Codec:
                 columns[name] = Plain(coder, coder.decode(by_name[name], rng))
             elif isinstance(spec, Identifier):
                 columns[name] = generate(name, spec, len(codes[0]), rng)
+        for ordering in self._orderings:
+            drawn = {n: column.drawn for n in ordering.coders if isinstance(column := columns[n], Plain)}
+            settled = ordering.settle({n: by_name[n] for n in drawn}, drawn, rng)
+            columns |= {n: Plain(self._coders[n], settled[n]) for n in drawn}
         write = {"pandas": pandas_frame, "polars": polars_frame, "pyarrow": arrow_table}[layout.frame]
         return write(layout, columns)
 
@@ -162,3 +206,23 @@ class Codec:
                 )
             if column.size and not 0 <= int(column.min()) <= int(column.max()) < axis.size:
                 raise DataError(f"a code of column {axis.name!r} is outside 0..{axis.size - 1}")
+
+
+def _leaves_a_row(sizes: Sequence[int], rules: Sequence[Rule]) -> bool:
+    try:
+        support_of(sizes, rules)
+    except NoRowError:
+        return False
+    except TooWideError:  # fewer rules may be harder to eliminate; then none of them is left out
+        return True
+    return True
+
+
+def _contradiction(schema: Schema, which: Sequence[int]) -> str:
+    """Say which constraints leave no row; each of them is needed for that."""
+    said = []
+    for i in which:
+        constraint = schema.constraints[i]
+        said.append(f"constraints.{i} ({constraint.kind}: {', '.join(n for n, _ in constraint.columns)})")
+    what = f"{', '.join(said[:-1])} and {said[-1]} together leave" if len(said) > 1 else f"{said[0]} leaves"
+    return f"no row is possible: {what} none; correct or remove {'one of them' if len(said) > 1 else 'it'}"

@@ -65,6 +65,18 @@ class Lattice:
             starts |= {k * length // wanted for k in range(1, wanted)}
         return cls(length, np.array(sorted(starts), dtype=np.int64))
 
+    def refined(self, cuts: Iterable[int]) -> Lattice:
+        """Return the lattice cut also where a point of ``cuts`` starts a bin; points outside cut nothing."""
+        if self.starts is None:
+            return self
+        starts = {*self.starts.tolist(), *(cut for cut in cuts if 0 < cut < self.length)}
+        return Lattice(self.length, np.array(sorted(starts), dtype=np.int64))
+
+    def bounds(self) -> tuple[Ints, Ints]:
+        """Return the first point of each bin, and the first beyond it."""
+        starts = np.arange(self.length, dtype=np.int64) if self.starts is None else self.starts
+        return starts, np.append(starts[1:], self.length)
+
     @property
     def size(self) -> int:
         """Number of bins."""
@@ -80,8 +92,7 @@ class Lattice:
         """Return one point uniformly from each given bin; a bin of one point needs no chance."""
         if self.starts is None:
             return bins.astype(np.int64)
-        ends = np.append(self.starts[1:], self.length)
-        low, high = self.starts[bins], ends[bins]
+        low, high = (ends[bins] for ends in self.bounds())
         points = low.copy()
         wide = np.flatnonzero(high - low > 1)
         points[wide] = rng.integers(low[wide], high[wide])

@@ -16,22 +16,29 @@ from dpsynth.schema.columns import (
     Real,
     Rule,
 )
+from dpsynth.schema.constraints import AtMost, Constraint, Determines, Impossible
 from dpsynth.schema.document import dotted
 from dpsynth.schema.published import json_schema
+from dpsynth.schema.ranges import Range
 from dpsynth.schema.table import FORMAT_VERSION, Schema, UnitColumn
 
 __all__ = [
     "FORMAT_VERSION",
+    "AtMost",
     "Boolean",
     "Categorical",
     "Column",
+    "Constraint",
     "Date",
     "Datetime",
+    "Determines",
     "Identifier",
+    "Impossible",
     "Integer",
     "Label",
     "Numeric",
     "Ordinal",
+    "Range",
     "Real",
     "Rule",
     "Schema",

@@ -48,6 +48,7 @@ _SYNONYMS = {
     "number": "real",
     "numeric": "real",
     "precision": "decimals",
+    "rules": "constraints",
     "size": "count",
     "str": "categorical",
     "string": "categorical",
@@ -181,7 +182,7 @@ def _short(found: _Found) -> str:
 
 
 def _unknown_key(found: _Found) -> str:
-    known: Iterable[str] = ("dpsynth", "privacy_unit", "columns")
+    known: Iterable[str] = ("dpsynth", "privacy_unit", "columns", "constraints")
     if found.loc[0] == "columns":
         known = ("kind", *(key for key in KINDS[str(found.loc[2])].model_fields if key != "kind"))
     elif found.loc[0] == "privacy_unit":

@@ -1,7 +1,7 @@
 """The file format as a JSON Schema, for editors and other programs.
 
-It says what a JSON Schema can say. Relations between values, such as ``lower <= upper``, an existing day
-or a known time zone, are checked by :meth:`dpsynth.schema.Schema.load` alone.
+It says what a JSON Schema can say. Relations between values, such as ``lower <= upper``, an existing day,
+a known time zone or a constraint's columns, are checked by :meth:`dpsynth.schema.Schema.load` alone.
 """
 
 from __future__ import annotations
@@ -89,6 +89,11 @@ def json_schema() -> dict[str, Any]:
                     "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in kinds],
                 },
             },
+            "constraints": {
+                "description": "Rules across columns that no synthetic row breaks.",
+                "type": "array",
+                "items": {"oneOf": [_impossible(), _determines(), _at_most()]},
+            },
         },
         "$defs": kinds,
     }
@@ -118,6 +123,67 @@ def _privacy_unit() -> _Json:
             ),
         ],
     }
+
+
+_VALUE: _Json = {"type": ["string", "number", "boolean", "null"]}
+_LIMIT: _Json = {"type": ["string", "number", "boolean"]}
+
+
+def _impossible() -> _Json:
+    limits = {
+        "below": "Less than this.",
+        "at_most": "Not more than this.",
+        "above": "More than this.",
+        "at_least": "Not less than this.",
+    }
+    span = {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "properties": {name: {**_LIMIT, "description": said} for name, said in limits.items()},
+        "allOf": [{"not": {"required": ["below", "at_most"]}}, {"not": {"required": ["above", "at_least"]}}],
+    }
+    some = {"type": "array", "minItems": 1, "items": _VALUE}
+    conditions = {
+        "description": "For each column the values meant: a list (null is missing) or a range.",
+        "type": "object",
+        "minProperties": 2,
+        "additionalProperties": {"anyOf": [some, span]},
+    }
+    said = "No row meets all of these conditions at once."
+    return _object(said, {"impossible": conditions}, required=["impossible"])
+
+
+def _determines() -> _Json:
+    content = _object(
+        "A column, the column it follows from, and how.",
+        {
+            "column": {**_TEXT, "description": "The column that follows."},
+            "by": {**_TEXT, "description": "The column that it follows from."},
+            "map": {
+                "description": "Values of by to values of column; a value that is not here leaves it free.",
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": _VALUE,
+            },
+        },
+        required=["column", "by", "map"],
+    )
+    said = "One column's value follows from another's."
+    return _object(said, {"determines": content}, required=["determines"])
+
+
+def _at_most() -> _Json:
+    pair = {
+        "description": "Two columns in a common order: ordinal, or of numbers or times.",
+        "type": "array",
+        "minItems": 2,
+        "maxItems": 2,
+        "uniqueItems": True,
+        "items": _TEXT,
+    }
+    said = "In no row is the first column's value above the second's."
+    return _object(said, {"at_most": pair}, required=["at_most"])
 
 
 def _object(description: str, properties: _Json, *, required: list[str], **more: Any) -> _Json:

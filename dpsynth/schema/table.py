@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainValidator,
     PrivateAttr,
     StrictInt,
     StrictStr,
@@ -26,6 +27,7 @@ from pydantic import (
 
 from dpsynth.errors import SchemaError
 from dpsynth.schema.columns import Column, Identifier
+from dpsynth.schema.constraints import Constraint, check_constraints
 from dpsynth.schema.document import (
     Document,
     KeyPath,
@@ -38,8 +40,9 @@ from dpsynth.schema.document import (
     split,
 )
 from dpsynth.schema.phrasing import NOT_A_KEY_OF_THE_FILE, WHO_IS_PROTECTED, problems_of
-from dpsynth.schema.values import MisplacedError, Text
-from dpsynth.schema.writing import content_of, ordered_marks, to_text
+from dpsynth.schema.stating import read_constraint
+from dpsynth.schema.values import Items, MisplacedError, Text
+from dpsynth.schema.writing import content_of, ordered_marks, place_of_mark, to_text
 
 __all__ = ["FORMAT_VERSION", "Schema", "UnitColumn"]
 
@@ -79,6 +82,7 @@ class Schema(BaseModel):
     Attributes:
         privacy_unit: ``"row"``, or a :class:`UnitColumn`. Required, never guessed.
         columns: Column name to its kind, in table order.
+        constraints: Rules across columns that no synthetic row breaks.
         review: Dotted keys still marked ``!REVIEW``; a fit refuses a schema that has any.
     """
 
@@ -87,6 +91,7 @@ class Schema(BaseModel):
     dpsynth: Literal[1] = 1
     privacy_unit: _PrivacyUnit
     columns: Mapping[Text, Column] = Field(min_length=1)
+    constraints: Annotated[tuple[Annotated[Constraint, PlainValidator(read_constraint)], ...], Items] = ()
     review: tuple[StrictStr, ...] = ()
 
     _document: Document = PrivateAttr(default_factory=Document)
@@ -126,6 +131,14 @@ class Schema(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _resolve_constraints(self) -> Self:
+        """Read each value that a constraint names in the type of its column."""
+        if self.constraints:
+            found = check_constraints(self.constraints, self.columns, self.learned)
+            object.__setattr__(self, "constraints", found)  # a frozen model is still being built here
+        return self
+
+    @model_validator(mode="after")
     def _order_marks(self) -> Self:
         """Keep marks in the order in which :meth:`to_yaml` writes them, each once."""
         if self.review:
@@ -143,7 +156,7 @@ class Schema(BaseModel):
         return hash(self._said())
 
     def _said(self) -> tuple[object, ...]:
-        return (self.dpsynth, self.privacy_unit, tuple(self.columns.items()), self.review)
+        return (self.dpsynth, self.privacy_unit, tuple(self.columns.items()), self.constraints, self.review)
 
     @property
     def learned(self) -> tuple[str, ...]:
@@ -224,6 +237,7 @@ class Schema(BaseModel):
         *,
         ordered: Iterable[str] = (),
         privacy_unit: Literal["row"] | Mapping[str, Any] = "row",
+        constraints: Iterable[Constraint | Mapping[str, Any]] = (),
     ) -> Self:
         """Build the schema of an integer-coded table: column ``c`` holds ``0 .. domain[c]-1``, never missing.
 
@@ -231,10 +245,11 @@ class Schema(BaseModel):
             domain: Column name to number of codes.
             ordered: Columns whose codes are in a meaningful order.
             privacy_unit: ``"row"`` (one row is one person) or ``{"column": ..., "max_rows": ...}``.
+            constraints: Rules across columns, such as ``AtMost("start", "end")``.
 
         Raises:
-            SchemaError: a size is not a whole number of at least 1, or ``ordered`` names a column that
-                ``domain`` has not.
+            SchemaError: a size is not a whole number of at least 1, ``ordered`` names a column that
+                ``domain`` has not, or a constraint does not fit the columns.
 
         Example:
             >>> Schema.from_domain({"age": 85, "sex": 2}, ordered=["age"]).learned
@@ -254,7 +269,8 @@ class Schema(BaseModel):
             }
             for name, size in domain.items()
         }
-        return cls.from_dict({"privacy_unit": privacy_unit, "columns": columns})
+        content: dict[str, Any] = {"privacy_unit": privacy_unit, "columns": columns}
+        return cls.from_dict(content | {"constraints": list(constraints)})
 
     def to_dict(self) -> dict[str, Any]:
         """Say everything in plain JSON values; :meth:`from_dict` reads them back.
@@ -286,7 +302,7 @@ class Schema(BaseModel):
             SchemaError: names every key still marked ``!REVIEW``, with its line when it came from a file.
         """
         document = self._document
-        lines = {dotted(mark): document.line_of(mark) for mark in document.review}
+        lines = {dotted(place_of_mark(mark)): document.line_of(mark) for mark in reversed(document.review)}
         text = "awaits review: replace the value by public knowledge or confirm it, then remove !REVIEW"
         raise_all([Problem(split(mark), text, lines.get(mark)) for mark in self.review], document.path)
 

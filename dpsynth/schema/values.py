@@ -25,6 +25,9 @@ __all__ = [
     "Point",
     "Text",
     "Whole",
+    "as_day",
+    "as_decimal",
+    "as_moment",
     "check_label",
     "check_labels",
     "check_text",
@@ -57,7 +60,7 @@ def _as_items(value: object) -> object:
     raise ValueError(f"a list such as [a, b] is expected, not {type(value).__name__}")
 
 
-def _as_decimal(value: object) -> object:
+def as_decimal(value: object) -> object:
     """Read 0.1 as the decimal 0.1, not as the nearest binary fraction."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
@@ -70,7 +73,8 @@ def _as_decimal(value: object) -> object:
     raise ValueError("a decimal number such as 12.5 is expected")
 
 
-def _as_day(value: object) -> object:
+def as_day(value: object) -> object:
+    """Read a day, or a text such as 2024-01-31."""
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return value
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
@@ -81,7 +85,8 @@ def _as_day(value: object) -> object:
     raise ValueError("a day such as 2024-01-31 is expected, without a time of day")
 
 
-def _as_moment(value: object) -> object:
+def as_moment(value: object) -> object:
+    """Read a wall-clock time, or a text such as 2024-01-31T23:59:59."""
     if isinstance(value, str) and re.fullmatch(
         r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?", value, re.ASCII
     ):
@@ -112,9 +117,9 @@ Text = Annotated[StrictStr, AfterValidator(check_text)]
 Label = StrictInt | StrictStr | StrictBool
 Items = BeforeValidator(_as_items)
 Whole = Annotated[StrictInt, Field(ge=-MAX_LATTICE, le=MAX_LATTICE)]
-Number = Annotated[Decimal, Field(ge=-MAX_REAL, le=MAX_REAL), BeforeValidator(_as_decimal)]
-Day = Annotated[dt.date, BeforeValidator(_as_day)]
-Moment = Annotated[dt.datetime, BeforeValidator(_as_moment)]
+Number = Annotated[Decimal, Field(ge=-MAX_REAL, le=MAX_REAL), BeforeValidator(as_decimal)]
+Day = Annotated[dt.date, BeforeValidator(as_day)]
+Moment = Annotated[dt.datetime, BeforeValidator(as_moment)]
 Point = TypeVar("Point", int, Decimal, dt.date, dt.datetime)
 
 LABEL_TYPES: dict[type, str] = {str: "texts", int: "whole numbers", bool: "true and false"}

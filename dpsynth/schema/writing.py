@@ -14,11 +14,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dpsynth.schema.document import REVIEW, KeyPath, dotted, split
+from dpsynth.schema.ranges import Range
 
 if TYPE_CHECKING:
     from dpsynth.schema.table import Schema
 
-__all__ = ["content_of", "ordered_marks", "to_text"]
+__all__ = ["content_of", "ordered_marks", "place_of_mark", "to_text"]
 
 _HEADER = "# dpsynth schema, format {}: what is publicly known of one table. Reference: docs/schema.md\n"
 _WIDTH = 100
@@ -40,6 +41,8 @@ def content_of(schema: Schema) -> dict[str, Any]:
             for name, column in schema.columns.items()
         },
     }
+    if schema.constraints:
+        content["constraints"] = [{c.kind: _json(c.content())} for c in schema.constraints]
     if schema.review:
         content["review"] = list(schema.review)
     return content
@@ -52,8 +55,14 @@ def ordered_marks(schema: Schema) -> tuple[str, ...]:
         ValueError: a mark is on a key the schema has not.
     """
     positions = {name: i for i, name in enumerate(schema.columns)}
-    placed = {dotted(path): _place(schema, path, positions) for path in map(split, schema.review)}
+    marked = [place_of_mark(split(mark)) for mark in schema.review]
+    placed = {dotted(path): _place(schema, path, positions) for path in marked}
     return tuple(sorted(placed, key=placed.__getitem__))
+
+
+def place_of_mark(path: KeyPath) -> KeyPath:
+    """Return what a mark is kept on: a mark inside a constraint is one on the whole constraint."""
+    return path[:2] if path[0] == "constraints" else path
 
 
 def to_text(schema: Schema) -> str:
@@ -75,7 +84,28 @@ def to_text(schema: Schema) -> str:
         lines.append(f"{_key(name, 2)}:{marks.before(path)}\n")
         for key, value in _keys(column, marks.inside(path)):
             lines += _entry(key, value, (*path, key), marks)
+    if schema.constraints:
+        lines.append(f"\nconstraints:{marks.before(('constraints',))}\n")
+    for i, constraint in enumerate(schema.constraints):
+        mark = marks.before(("constraints", str(i)))
+        head, *rest = _nested(constraint.kind, constraint.content(), 4)
+        lines += [f"  -{mark}\n", head, *rest] if mark else [f"  - {head.lstrip(' ')}", *rest]
     return "".join(lines)
+
+
+def _nested(key: str, value: Any, indent: int) -> Iterator[str]:
+    """The lines of one key of a constraint: mappings in blocks, ranges on one line, lists too if they fit."""
+    head = f"{_key(key, indent)}:"
+    if isinstance(value, Range):
+        yield f"{head} {{{', '.join(f'{k}: {_scalar(v)}' for k, v in value.limits() if v is not None)}}}\n"
+    elif isinstance(value, Mapping):
+        yield f"{head}\n"
+        for inner, said in value.items():
+            yield from _nested(inner, said, indent + 2)
+    elif isinstance(value, tuple):
+        yield from _list(head, value, " " * indent, frozenset())
+    else:
+        yield f"{head} {_scalar(value)}\n"
 
 
 class _Marks:
@@ -125,6 +155,9 @@ def _place(schema: Schema, path: KeyPath, positions: Mapping[str, int]) -> tuple
         place = _place_in_columns(schema, inner, positions)
     elif top == "privacy_unit" and not isinstance(schema.privacy_unit, str) and len(inner) == 1:
         place = (1, ("column", "max_rows").index(inner[0])) if inner[0] in {"column", "max_rows"} else None
+    elif top == "constraints":
+        is_there = not inner or (_POSITION.fullmatch(inner[0]) and int(inner[0]) < len(schema.constraints))
+        place = (3, *map(int, inner)) if is_there else None
     elif top in {"dpsynth", "privacy_unit"} and not inner:
         place = (("dpsynth", "privacy_unit").index(top),)
     if place is None:
@@ -150,6 +183,10 @@ def _place_in_columns(
 
 
 def _json(value: Any) -> Any:
+    if isinstance(value, Range):
+        return {key: _json(limit) for key, limit in value.limits() if limit is not None}
+    if isinstance(value, Mapping):
+        return {key: _json(inner) for key, inner in value.items()}
     if isinstance(value, tuple):
         return [_json(item) for item in value]
     if isinstance(value, Decimal):
@@ -166,7 +203,11 @@ def _entry(key: str, value: Any, path: KeyPath, marks: _Marks) -> list[str]:
     head = f"{indent}{key}:{marks.before(path)}"
     if not isinstance(value, tuple):
         return [f"{head} {_scalar(value)}\n"]
-    inner = marks.inside(path)
+    return _list(head, value, indent, marks.inside(path))
+
+
+def _list(head: str, value: tuple[Any, ...], indent: str, inner: AbstractSet[str]) -> list[str]:
+    """The lines of a list after its key; ``inner`` are the positions marked for review."""
     items = [f"{REVIEW} {_scalar(v)}" if str(i) in inner else _scalar(v) for i, v in enumerate(value)]
     if sum(map(len, items)) + 2 * len(items) + len(head) < _WIDTH:
         return [f"{head} [{', '.join(items)}]\n"]

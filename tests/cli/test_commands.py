@@ -127,6 +127,36 @@ def test_check_shortens_long_lists(run: Run, folder: Path) -> None:
     assert "... and 3 more" in run("schema", "check", "wide.yaml").stdout
 
 
+def test_check_says_the_rules(run: Run, folder: Path) -> None:
+    rules = """
+constraints:
+  - impossible: {age: {below: 16}, ward: [north], paid: [true]}
+  - determines: {column: ward, by: paid, map: {"false": south}}
+  - at_most: [age, limit]
+"""
+    limit = "  limit: {kind: integer, missing: false, lower: 0, upper: 99}\n"
+    (folder / "ruled.yaml").write_text((folder / "schema.yaml").read_text() + limit + rules)
+    text = run("schema", "check", "ruled.yaml").stdout
+    assert "  rule      some values of 'age', 'ward' and 'paid' never occur together\n" in text
+    assert "  rule      'paid' determines 'ward'\n" in text
+    assert "  rule      'age' is at most 'limit'\n" in text
+    said = json.loads(run("schema", "check", "ruled.yaml", "--json").stdout)
+    assert said["constraints"] == Schema.load("ruled.yaml").to_dict()["constraints"]
+    (folder / "many.yaml").write_text(
+        (folder / "ruled.yaml").read_text() + "  - at_most: [age, limit]\n" * 10
+    )
+    assert "  rule      ... and 3 more\n" in run("schema", "check", "many.yaml").stdout
+
+
+def test_check_refuses_rules_that_leave_no_row(run: Run, folder: Path) -> None:
+    limit = "  limit: {kind: integer, missing: false, lower: -9, upper: -1}\n"
+    limit += "constraints:\n  - at_most: [age, limit]\n"
+    (folder / "none.yaml").write_text((folder / "schema.yaml").read_text() + limit)
+    result = run("schema", "check", "none.yaml")
+    assert result.exit_code == 2
+    assert "constraints.0 (at_most: age, limit) leaves none" in result.stderr
+
+
 def test_plan_is_the_same_for_people_and_machines(run: Run) -> None:
     said = json.loads(run(*WORKING["plan"], "--json", "--mechanism", "independent").stdout)
     assert (said["mechanism"], said["calculus"], len(said["stages"])) == ("independent", "gdp", 1)
