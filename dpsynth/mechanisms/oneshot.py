@@ -1,4 +1,4 @@
-"""As many pairs as the budget affords, chosen at once from noisy distances and measured at once.
+"""As many pairs as the budget affords, chosen and measured at once; where rows are many, sets of three after.
 
 1. One-way marginals, denoised; nested resolutions of each column from them. They get 25 % of the budget
    first; the number of rows these suggest decides how much more they need (up to 70 % where rows are few).
@@ -6,7 +6,10 @@
    act (5 %).
 3. The pairs, and for each its resolution, of greatest gain less the error that their noise brings under
    the best division of the rest of the budget; those are measured.
-4. A network is fitted: every pair denoised, as many as fit in a junction tree, and the rows drawn from it
+4. Where there are many rows for the noise, part of the budget of the pairs is kept for sets of three columns:
+   a model of what was measured so far says what to expect of them, noisy distances from that are asked (5 %
+   of that part), and the sets worth their noise are measured, by the same rule as the pairs.
+5. A network is fitted: every pair denoised, as many as fit in a junction tree, and the rows drawn from it
    polished towards all of them.
 
 The choice maximises ``sum e - Y**1.5 / sqrt(B)`` over subsets, where ``e`` is a pair's noisy distance,
@@ -24,7 +27,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -47,6 +50,7 @@ from dpsynth.mechanisms.pairs import (
     COARSEST,
     NOISE,
     PAIRS,
+    PAIRS_AGAIN,
     RESOLUTIONS,
     SCORES,
     Option,
@@ -57,15 +61,31 @@ from dpsynth.mechanisms.pairs import (
     share_weight,
     signal_power,
 )
+from dpsynth.mechanisms.triples import (
+    CANDIDATES,
+    LARGEST_TRIPLE,
+    SCORES_OF_TRIPLES,
+    TRIPLE_RESOLUTIONS,
+    TRIPLES,
+    triple_options,
+)
 from dpsynth.model.estimation import one_way_estimates
-from dpsynth.model.levels import nested_levels
-from dpsynth.privacy.curator import Curator
+from dpsynth.model.levels import Level, nested_levels
+from dpsynth.model.structure import fit_model
+from dpsynth.privacy.curator import Curator, Measurement
 
 __all__ = ["ONESHOT", "Settings", "one_shot"]
 
 Floats = npt.NDArray[np.float64]
 
 _MEASURED = 0.6  # share of all pairs that is typically worth measuring
+_FEW_ROWS, _MANY_ROWS = (
+    15_000.0,
+    60_000.0,
+)  # signal below which nothing, and above which all is kept for triples
+_TRIPLES = 40  # sets of three columns that are typically worth measuring
+_SELECTION_OF_TRIPLES = Fraction(1, 20)
+_PUBLIC_SEED = 0  # of the rows that sets of three columns are compared with: post-processing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +96,7 @@ class Settings:
         least: Share of the budget for one-way marginals before anything is known.
         most: Largest share for one-way marginals, when rows are few for the noise.
         selection: Share for the distances from independence; the pairs get the rest.
+        larger: Largest part of the rest that is kept for sets of three columns, when rows are many.
         resolutions: Numbers of cells up to which a pair's resolution is refined, one option each.
 
     Raises:
@@ -85,6 +106,7 @@ class Settings:
     least: Fraction = Fraction(1, 4)
     most: Fraction = Fraction(7, 10)
     selection: Fraction = Fraction(1, 20)
+    larger: Fraction = Fraction(3, 10)
     resolutions: tuple[int, ...] = RESOLUTIONS
 
     def __post_init__(self) -> None:
@@ -93,6 +115,8 @@ class Settings:
                 "the shares of one-way marginals and of selection must be positive, least at most most, "
                 "and leave something for the pairs"
             )
+        if not 0 <= self.larger < 1:
+            raise GuaranteeError("the part kept for sets of three columns must be at least 0 and below 1")
 
     def one_ways(self, signal: float) -> Fraction:
         """Return the share of one-way marginals: less where there are many rows for the noise.
@@ -103,6 +127,15 @@ class Settings:
         share = 0.42 * (4000.0 / max(signal, 1.0)) ** 0.15
         return min(self.most, max(self.least, Fraction(round(100 * share), 100)))
 
+    def triples(self, signal: float) -> Fraction:
+        """Return the part of the pairs' budget that is kept for sets of three columns.
+
+        Args:
+            signal: As for :meth:`one_ways`.
+        """
+        grown = math.log(max(signal, 1.0) / _FEW_ROWS) / math.log(_MANY_ROWS / _FEW_ROWS)
+        return self.larger * Fraction(round(100 * min(1.0, max(0.0, grown))), 100)
+
 
 def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     domain, budget = curator.domain, curator.left
@@ -110,13 +143,16 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
         return Measured(measure_one_ways(curator, budget, progress), ())
     one_ways = measure_one_ways(curator, budget * settings.least, progress)
     total, counts = one_way_estimates(domain, one_ways)
-    share = settings.one_ways(total * math.sqrt(signal_power(curator, budget)))
+    signal = total * math.sqrt(signal_power(curator, budget))
+    share = settings.one_ways(signal)
     if share > settings.least:
         more = measure_one_ways(curator, budget * (share - settings.least), progress, purpose=AGAIN)
         one_ways = (*one_ways, *more)
         total, counts = one_way_estimates(domain, one_ways)
     levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
     rest = budget * (1 - share - settings.selection)
+    kept = rest * settings.triples(signal) if len(domain) > 2 else Fraction(0)
+    rest -= kept
     power = signal_power(curator, rest)
     every = len(domain) * (len(domain) - 1) // 2
     options = pair_options(
@@ -131,9 +167,45 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     chosen = _best_subset(options, gains, power, noise_weight(total * math.sqrt(power)))
     progress("choosing pairs", 1.0)
     if not chosen:
-        return Measured((*one_ways, *measure_one_ways(curator, rest, progress, purpose=INSTEAD)), ())
+        again = measure_one_ways(curator, rest + kept, progress, purpose=INSTEAD)
+        return Measured((*one_ways, *again), ())
     pairs = measure_options(curator, [options[i] for i in chosen], rest, progress)
-    return Measured(one_ways, pairs)
+    if not kept:
+        return Measured(one_ways, pairs)
+    return Measured(one_ways, (*pairs, *_triples(curator, Measured(one_ways, pairs), levels, kept, progress)))
+
+
+def _triples(
+    curator: Curator,
+    so_far: Measured,
+    levels: Sequence[Sequence[Level]],
+    budget: Fraction,
+    progress: Progress,
+) -> tuple[Measurement, ...]:
+    """Measure the sets of three columns that are worth their noise; if none is, the pairs again."""
+    progress("choosing sets of three columns", 0.0)
+    model = fit_model(curator.domain, so_far.one_ways, so_far.tables)
+    rest = budget * (1 - _SELECTION_OF_TRIPLES)
+    power, total = signal_power(curator, rest), max(model.total, 1.0)
+    options = triple_options(
+        levels,
+        model,
+        total=total,
+        sigma=math.sqrt(_TRIPLES / power),
+        rng=np.random.default_rng(_PUBLIC_SEED),
+    )
+    chosen: list[int] = []
+    if options:
+        gains = dependence_gains(curator, options, budget * _SELECTION_OF_TRIPLES, purpose=SCORES_OF_TRIPLES)
+        chosen = _best_subset(options, gains, power, noise_weight(total * math.sqrt(power)))
+    progress("choosing sets of three columns", 1.0)
+    if chosen:
+        best = [options[i] for i in chosen]
+        return measure_options(
+            curator, best, rest, progress, purpose=TRIPLES, stage="measuring sets of three"
+        )
+    queries = [Option(p.query, np.zeros(p.query.shape, dtype=np.int64), 0.0) for p in so_far.tables]
+    return measure_options(curator, queries, curator.left, progress, purpose=PAIRS_AGAIN)
 
 
 def _best_subset(options: Sequence[Option], gains: Floats, power: float, weight: float) -> list[int]:
@@ -232,9 +304,42 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             purpose=PAIRS,
             acts=max(len(pairs), len(domain)),
             share=least_rest,
-            sigma=(sigma(most_rest), max(sigma(least_rest / smallest), instead.sigma[1])),
+            sigma=(
+                sigma(most_rest),
+                max(sigma(least_rest * float(1 - settings.larger) / smallest), instead.sigma[1]),
+            ),
             cells=max(sum(most), instead.cells),
             note="at least this share, for the pairs worth their noise; if none is, columns again",
+        ),
+        *(_plan_triples(settings, domain, sigma) if len(domain) > 2 and settings.larger else ()),
+    )
+
+
+def _plan_triples(settings: Settings, domain: Domain, sigma: Callable[[float], float]) -> tuple[Stage, Stage]:
+    """Return the plan's lines for sets of three columns, which are paid from the pairs' share."""
+    most = float(settings.larger * (1 - settings.least - settings.selection))
+    least = float(settings.larger * (1 - settings.most - settings.selection)) / 100
+    selection = float(_SELECTION_OF_TRIPLES)
+    sets = min(CANDIDATES, math.comb(len(domain), 3))
+    options = sets * len(TRIPLE_RESOLUTIONS)
+    acts, cells = max(sets, math.comb(len(domain), 2)), max(LARGEST_TRIPLE, *settings.resolutions, COARSEST)
+    part = f"up to {100 * settings.larger} % of the pairs' share"
+    return (
+        Stage(
+            purpose=SCORES_OF_TRIPLES,
+            acts=1,
+            share=0.0,
+            sigma=(sigma(most * selection), sigma(least * selection / options)),
+            cells=options,
+            note=f"where rows are many for the noise; with the next, {part}",
+        ),
+        Stage(
+            purpose=TRIPLES,
+            acts=acts,
+            share=0.0,
+            sigma=(sigma(most), sigma(least * (1 - selection) / (acts * share_weight(cells)))),
+            cells=acts * cells,
+            note="those worth their noise, larger tables at larger shares; if none is, pairs again",
         ),
     )
 
@@ -243,7 +348,7 @@ def one_shot(settings: Settings) -> Mechanism:
     """Return the mechanism with other settings than the default's, for studies of what each is worth."""
     return Mechanism(
         name="oneshot",
-        summary="as many pairs as the budget affords, measured at once",
+        summary="as many pairs as the budget affords, and sets of three where rows are many",
         plan=functools.partial(_plan, settings),
         run=functools.partial(_run, settings),
     )

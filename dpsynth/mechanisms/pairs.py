@@ -21,6 +21,7 @@ __all__ = [
     "COARSEST",
     "NOISE",
     "PAIRS",
+    "PAIRS_AGAIN",
     "RESOLUTIONS",
     "SCORES",
     "Option",
@@ -39,17 +40,18 @@ COARSEST = 1024  # cells that no pair's coarsest table exceeds
 RESOLUTIONS = (32, 128, 512, 2048, 8192)
 SCORES = "distances of pairs from independence"
 PAIRS = "pair marginals"
+PAIRS_AGAIN = "pair marginals, again"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Option:
-    """A pair at one resolution: what to measure, and what to compare it with.
+    """Some columns at one resolution: what to measure, and what to compare it with.
 
     Attributes:
-        query: The pair's grouped contingency table.
-        reference: What independent columns would give, in whole rows.
-        stray: Expected L1 distance of independent columns from their product, in rows: the chance of who is
-            in the table, which is no dependence.
+        query: The grouped contingency table.
+        reference: What independent columns, or a model, would give, in whole rows.
+        stray: Expected L1 distance from the reference by chance alone, in rows: the chance of who is in the
+            table, which is no dependence.
     """
 
     query: Marginal
@@ -123,14 +125,16 @@ def _options(
     return options
 
 
-def dependence_gains(curator: Curator, options: Sequence[Option], budget: Fraction) -> Floats:
-    """Return how far each pair is from independence, in rows, noisy and with chance taken off.
+def dependence_gains(
+    curator: Curator, options: Sequence[Option], budget: Fraction, *, purpose: str = SCORES
+) -> Floats:
+    """Return how far each option is from its reference, in rows, noisy and with chance taken off.
 
     Privacy: spends ``budget`` on one Gaussian act over all options, through :meth:`Curator.score`.
     """
     references = {id(o.query): o.reference for o in options}
     scores, _ = curator.score(
-        [o.query for o in options], lambda query: references[id(query)], budget=budget, purpose=SCORES
+        [o.query for o in options], lambda query: references[id(query)], budget=budget, purpose=purpose
     )
     stray = np.square([o.stray for o in options])
     gains: Floats = np.sqrt(np.maximum(np.square(np.maximum(scores, 0.0)) - stray, 0.0))
@@ -138,9 +142,15 @@ def dependence_gains(curator: Curator, options: Sequence[Option], budget: Fracti
 
 
 def measure_options(
-    curator: Curator, options: Sequence[Option], budget: Fraction, progress: Progress
+    curator: Curator,
+    options: Sequence[Option],
+    budget: Fraction,
+    progress: Progress,
+    *,
+    purpose: str = PAIRS,
+    stage: str = "measuring pairs",
 ) -> tuple[Measurement, ...]:
-    """Measure pairs, dividing the budget by the 2/3 rule over their cells.
+    """Measure options, dividing the budget by the 2/3 rule over their cells.
 
     Privacy: spends at most ``budget`` through :meth:`Curator.measure`.
     """
@@ -149,8 +159,8 @@ def measure_options(
     measured = []
     for option, weight in zip(options, weights, strict=True):
         part = budget * weight / whole
-        measured.append(curator.measure(option.query, budget=part, purpose=PAIRS))
-        progress("measuring pairs", len(measured) / len(options))
+        measured.append(curator.measure(option.query, budget=part, purpose=purpose))
+        progress(stage, len(measured) / len(options))
     return tuple(measured)
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.mechanisms.mechanism import INSTEAD
+from dpsynth.mechanisms.pairs import PAIRS, PAIRS_AGAIN
+from dpsynth.mechanisms.triples import TRIPLES
 from dpsynth.privacy.acts import price
 from tests.conftest import ROOT
 from tests.mechanisms.harness import (
@@ -41,7 +43,7 @@ GUARANTEES = [
 def purpose_in_plan(purpose, stages):
     """The stage an entry belongs to: measuring again takes the place of the stage that bought nothing."""
     named = {s.purpose: s for s in stages}
-    return named.get(purpose) or (stages[-1] if purpose == INSTEAD else None)
+    return named[{INSTEAD: PAIRS, PAIRS_AGAIN: TRIPLES}.get(purpose, purpose)]
 
 
 class Laws:
