@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PLACES", "ablation", "headline", "render"]
+from benchmarks.peers_table import comparison, summary
+
+__all__ = ["PLACES", "ablation", "headline", "render", "run"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -57,7 +59,26 @@ def ablation() -> str:
     return "\n".join(rows)
 
 
-PLACES = {"README.md": ("benchmark-results", headline), "docs/method.md": ("ablation", ablation)}
+def beside_others() -> str:
+    """Return the comparison with other programs, all of it."""
+    return comparison(_records())
+
+
+def beside_others_in_short() -> str:
+    """Return the comparison with other programs on one table."""
+    return summary(_records())
+
+
+def _records() -> list[dict[str, Any]]:
+    return _load("peers")["records"] if (RESULTS / "peers.json").is_file() else []
+
+
+PLACES = (
+    ("README.md", "benchmark-results", headline),
+    ("README.md", "beside-others", beside_others_in_short),
+    ("benchmarks/README.md", "beside-others", beside_others),
+    ("docs/method.md", "ablation", ablation),
+)
 
 
 def render(text: str, mark: str, content: str) -> str:
@@ -76,6 +97,6 @@ def render(text: str, mark: str, content: str) -> str:
 
 def run() -> None:
     """Write all results into the documents."""
-    for name, (mark, content) in PLACES.items():
+    for name, mark, content in PLACES:
         path = ROOT / name
         path.write_text(render(path.read_text(), mark, content()))

@@ -11,9 +11,8 @@ from benchmarks import render
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", sorted(render.PLACES))
-def test_the_document_shows_the_kept_result(name):
-    mark, content = render.PLACES[name]
+@pytest.mark.parametrize(("name", "mark", "content"), render.PLACES)
+def test_the_document_shows_the_kept_result(name, mark, content):
     text = (ROOT / name).read_text()
     assert render.render(text, mark, content()) == text
 

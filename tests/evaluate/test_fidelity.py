@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsynth.evaluate import fidelity
-from dpsynth.evaluate.fidelity import compare, mean_total_variation, total_variation
+from dpsynth.evaluate.fidelity import compare, mean_total_variation, total_variation, workload_error
 from dpsynth.schema import Schema
 
 
@@ -66,6 +66,32 @@ def test_the_mean_is_over_all_marginals_of_that_many_columns(case, ways):
         for s in itertools.combinations(range(len(sizes)), ways)
     ]
     assert mean_total_variation(real, synthetic, sizes, ways) == pytest.approx(np.mean(every), abs=1e-12)
+
+
+@given(tables(), st.integers(1, 4), st.booleans())
+def test_a_workload_s_error_is_the_mean_gap_of_counts_for_each_real_row(case, ways, sparse):
+    sizes, real, synthetic = case
+    if ways > len(sizes) or not real[0].size:
+        with pytest.raises(ValueError, match=r"marginals need at least|there are none"):
+            workload_error(real, synthetic, sizes, ways)
+        return
+    gaps = []
+    for s in itertools.combinations(range(len(sizes)), ways):
+        counts = [
+            collections.Counter(zip(*(t[c].tolist() for c in s), strict=True)) for t in (real, synthetic)
+        ]
+        gaps.append(sum(abs(counts[0][c] - counts[1][c]) for c in set(counts[0]) | set(counts[1])))
+    with pytest.MonkeyPatch.context() as patch:
+        if sparse:
+            patch.setattr(fidelity, "_DENSE", 3)
+        found = workload_error(real, synthetic, sizes, ways)
+    assert found == pytest.approx(np.mean(gaps) / real[0].size, abs=1e-12)
+
+
+def test_codes_beyond_32_bits_are_told_apart():
+    big = 2**32
+    column, moved = np.array([1, 1]), np.array([1, 1 + big])
+    assert total_variation([column], [moved], [2 * big]) == pytest.approx(0.5)
 
 
 def test_frames_are_compared_through_their_schema():

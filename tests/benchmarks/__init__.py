@@ -1,0 +1,1 @@
+"""The harness that compares programs, run on programs made up for it."""
