@@ -1,4 +1,4 @@
-"""Answers of a calibrated junction tree: any joint distribution of its columns, and what evidence makes of it.
+"""Answers of a calibrated junction tree: joint distributions of its columns, and what evidence makes of it.
 
 A set of columns inside one clique is summed out of its table. Any other takes the smallest part of the tree
 that touches all its columns; each clique there passes towards a root
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from dpsynth.model.calibration import CliqueTree
 from dpsynth.model.estimates import LARGEST_MARGINAL
 
-__all__ = ["Beliefs", "conditioned"]
+__all__ = ["Beliefs", "conditioned", "sharing_order"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -79,16 +79,6 @@ class Beliefs:
             answer, place = np.multiply.outer(answer, part), place + found
         return answer.transpose([place.index(c) for c in columns])
 
-    def joints(self, queries: Sequence[Sequence[int]]) -> list[Floats]:
-        """Return the joint distribution of each set of columns, as :meth:`joint` does one by one.
-
-        Taken in the order of their columns, so that neighbours in that order share most of their messages.
-        """
-        answers: list[Floats] = [np.ones(())] * len(queries)
-        for i in sorted(range(len(queries)), key=lambda i: sorted(queries[i])):
-            answers[i] = self.joint(queries[i])
-        return answers
-
     def _connected(self, wanted: frozenset[int]) -> tuple[Floats, list[int]]:
         """Return the joint distribution of columns of one component, and the order of its axes."""
         mask = sum(1 << c for c in wanted)
@@ -109,10 +99,9 @@ class Beliefs:
             found = [c for c in self.tree.cliques[clique] if c in wanted and c not in shared]
             found = sorted([*found, *(c for _, columns, _ in arrived for c in columns)])
             message = self._message(clique, towards, found, shared, arrived)
-            if towards < 0:
-                return message, found
             passed.setdefault(towards, []).append((message, found, shared))
-        raise AssertionError("a walk ends at its root")  # pragma: no cover
+        ((joint, order, _),) = passed[-1]
+        return joint, order
 
     def _message(
         self,
@@ -176,22 +165,22 @@ class Beliefs:
         return clique
 
     def _between(self, wanted: frozenset[int]) -> dict[int, list[int]]:
-        """Return the smallest part of the tree that touches all these columns, as each clique's neighbours."""
+        """Return the smallest part of the tree that touches all these columns: its cliques' neighbours."""
         tops = sorted({self._tops[c] for c in wanted})
         parents, meeting, part = self.tree.parents, tops[0], {tops[0]}
         for top in tops[1:]:
-            while top not in part:
-                if self._depths[meeting] >= self._depths[top]:
+            climbing = top
+            while climbing not in part:
+                if self._depths[meeting] >= self._depths[climbing]:
                     meeting = parents[meeting]
                     part.add(meeting)
                 else:
-                    part.add(top)
-                    top = parents[top]
+                    part.add(climbing)
+                    climbing = parents[climbing]
         near: dict[int, list[int]] = {clique: [] for clique in sorted(part)}
-        for clique in near:
-            if clique != meeting:
-                near[clique].append(parents[clique])
-                near[parents[clique]].append(clique)
+        for clique in sorted(part - {meeting}):
+            near[clique].append(parents[clique])
+            near[parents[clique]].append(clique)
         mask = sum(1 << c for c in wanted)
         ends = [clique for clique in near if len(near[clique]) == 1]
         while ends:
@@ -202,6 +191,11 @@ class Beliefs:
                 if len(near[other]) == 1:
                     ends.append(other)
         return near
+
+
+def sharing_order(queries: Sequence[Sequence[int]]) -> list[int]:
+    """Return the order in which to ask for sets of columns: neighbours in it share most of their messages."""
+    return sorted(range(len(queries)), key=lambda i: sorted(queries[i]))
 
 
 def conditioned(

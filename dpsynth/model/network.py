@@ -19,7 +19,6 @@ import numpy.typing as npt
 from dpsynth.domain import Domain
 from dpsynth.model.calibration import CliqueTree
 from dpsynth.model.estimates import (
-    LARGEST_MARGINAL,
     TOLERANCE,
     Estimate,
     check_columns,
@@ -30,8 +29,10 @@ from dpsynth.model.estimates import (
     is_distribution,
     read_array,
 )
-from dpsynth.model.groups import group_sums, sum_groups
+from dpsynth.model.groups import coarser_group, group_sums
+from dpsynth.model.inference import Beliefs, sharing_order
 from dpsynth.model.polishing import polish_rows
+from dpsynth.model.raking import common_classes, raked, share_within
 from dpsynth.model.sampling import Method, draw_given, draw_within
 
 __all__ = ["NetworkModel"]
@@ -39,9 +40,6 @@ __all__ = ["NetworkModel"]
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
-
-_TINY = np.finfo(np.float64).tiny
-_SWEEPS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,15 +118,54 @@ class NetworkModel:
             ValueError: an unknown or repeated column, or more than 2**26 cells in the answer or, with three
                 or more columns far apart in the tree, on the way to it.
         """
-        check_columns(self.domain, columns)
-        if not columns:
-            return np.array(self.total)
-        joint = self._joint(tuple(columns))
+        return self.marginals((columns,))[0]
+
+    def marginals(self, queries: Sequence[Sequence[int]]) -> list[Floats]:
+        """Return several marginals at once, each as :meth:`marginal` does; they share what they can.
+
+        Args:
+            queries: For each marginal, positions of columns, all different.
+
+        Raises:
+            ValueError: as :meth:`marginal`.
+        """
+        for columns in queries:
+            check_columns(self.domain, columns)
+        beliefs = Beliefs(self.tree, self.tables.__getitem__)
+        answers: list[Floats] = [np.array(self.total)] * len(queries)
+        for i in sharing_order(queries):
+            joint, classes = self.class_marginal(queries[i], beliefs)
+            for axis, (column, own) in enumerate(zip(queries[i], classes, strict=True)):
+                within = share_within(own, self.nodes[column])
+                joint = np.take(joint, own, axis=axis)
+                joint = joint * within.reshape([-1 if a == axis else 1 for a in range(joint.ndim)])
+            answers[i] = self.total * joint
+        return answers
+
+    def class_marginal(self, columns: Sequence[int], beliefs: Beliefs) -> tuple[Floats, list[Groups]]:
+        """Return the distribution that :meth:`marginal` tells of, over classes of codes instead of codes.
+
+        Args:
+            columns: Positions of columns, all different.
+            beliefs: Those of this model's tables; asked again they share their work.
+
+        Returns:
+            Array with one axis a column; and for each column the class of each code. Within a class codes
+            follow their one-way distribution.
+        """
+        inside = [e for e in self.estimates if set(e.columns) <= set(columns)] if len(columns) > 1 else []
+        joint, classes = beliefs.joint(columns), []
         for axis, column in enumerate(columns):
-            within = self.nodes[column] / np.maximum(self._states(column), _TINY)[self.groups[column]]
-            joint = np.take(joint, self.groups[column], axis=axis)
-            joint = joint * within.reshape([-1 if i == axis else 1 for i in range(len(columns))])
-        return self.total * self._raked(joint, tuple(columns))
+            told = [g for e in inside for c, g in zip(e.columns, e.groups, strict=True) if c == column]
+            own = common_classes([self.groups[column], *told])
+            if own is not self.groups[column]:
+                states = coarser_group(own, self.groups[column])
+                share = share_within(states, group_sums(own, self.nodes[column]))
+                joint = np.take(joint, states, axis=axis)
+                joint = joint * share.reshape([-1 if a == axis else 1 for a in range(joint.ndim)])
+            classes.append(own)
+        nodes = [self.nodes[c] for c in columns]
+        return raked(joint, list(columns), classes, nodes, inside), classes
 
     def sample(self, n: int, rng: np.random.Generator, *, method: Method = "systematic") -> list[Codes]:
         """Draw rows.
@@ -174,91 +211,6 @@ class NetworkModel:
         away = tuple(i for i, c in enumerate(held) if c not in columns)
         total: Floats = self.tables[clique].sum(axis=away)
         return total
-
-    def _joint(self, columns: tuple[int, ...]) -> Floats:
-        """Return the tree's joint distribution of the columns' states, by elimination from the leaves."""
-        joint, left = np.ones(()), set(columns)
-        place: list[int] = []
-        cliques = [set(clique) for clique in self.tree.cliques]
-        while left:
-            root = max(range(len(cliques)), key=lambda i: len(left & cliques[i]))
-            part, found = self._eliminate(root, left)
-            joint, place, left = np.multiply.outer(joint, part), place + found, left - set(found)
-        return joint.transpose([place.index(c) for c in columns])
-
-    def _eliminate(self, root: int, wanted: set[int]) -> tuple[Floats, list[int]]:
-        """Return the joint distribution of the wanted columns in the root's component, and their order.
-
-        What a clique passes on towards the root is ``p(wanted columns at or beyond it | columns shared with
-        the next)``, its axes the wanted columns, then the shared; a clique beyond which none is wanted sums
-        to one and is skipped.
-        """
-        cliques = self.tree.cliques
-        passed: dict[int, list[tuple[Floats, list[int], list[int]]]] = {}
-        for clique, towards in reversed(self._walk(root)):
-            held, arrived = cliques[clique], passed.pop(clique, [])
-            shared = [] if towards is None else [c for c in held if c in cliques[towards]]
-            found = [c for c in held if c in wanted and c not in shared]
-            if not found and not arrived:
-                continue
-            table = self.tables[clique]
-            if shared:
-                away = tuple(i for i, c in enumerate(held) if c not in shared)
-                table = table / np.maximum(table.sum(axis=away, keepdims=True), _TINY)
-            found += [c for _, columns, _ in arrived for c in columns]
-            parts = [(table, list(held)), *((part, columns + given) for part, columns, given in arrived)]
-            message = self._contract(parts, found + shared)
-            if towards is None:
-                return message, found
-            passed.setdefault(towards, []).append((message, found, shared))
-        raise ValueError("none of the wanted columns is in the root's component")
-
-    def _walk(self, root: int) -> list[tuple[int, int | None]]:
-        """Return the cliques of the root's component, the root first, each with the next towards the root."""
-        neighbours: list[list[int]] = [[] for _ in self.tree.cliques]
-        for i, parent in enumerate(self.tree.parents):
-            if parent >= 0:
-                neighbours[i].append(parent)
-                neighbours[parent].append(i)
-        walk: list[tuple[int, int | None]] = [(root, None)]
-        for clique, towards in walk:
-            walk += [(other, clique) for other in neighbours[clique] if other != towards]
-        return walk
-
-    def _contract(self, parts: Sequence[tuple[Floats, list[int]]], kept: list[int]) -> Floats:
-        """Return the product of tables, summed to the columns kept; numpy wants axes named from 0 on."""
-        if math.prod(self.tree.sizes[c] for c in kept) > LARGEST_MARGINAL:
-            raise ValueError(
-                f"a marginal over these columns needs more than {LARGEST_MARGINAL} cells on the way"
-            )
-        names = {c: i for i, c in enumerate(dict.fromkeys(c for _, columns in parts for c in columns))}
-        operands: list[Any] = [x for part, columns in parts for x in (part, [names[c] for c in columns])]
-        product: Floats = np.einsum(*operands, [names[c] for c in kept], optimize="greedy")
-        return product
-
-    def _raked(self, joint: Floats, columns: tuple[int, ...]) -> Floats:
-        """Rescale a joint distribution of codes to the one-way distributions and the estimated tables.
-
-        Estimates that leave no cell possible at all leave the distribution as it was.
-        """
-        start = joint
-        inside = [e for e in self.estimates if set(e.columns) <= set(columns)]
-        for _ in range(_SWEEPS if len(columns) > 1 else 1):
-            for axis, column in enumerate(columns):
-                others = tuple(i for i in range(len(columns)) if i != axis)
-                ratio = self.nodes[column] / np.maximum(joint.sum(axis=others), _TINY)
-                joint = joint * ratio.reshape([-1 if i == axis else 1 for i in range(len(columns))])
-            for estimate in inside:
-                places = [columns.index(c) for c in estimate.columns]
-                others = tuple(i for i in range(len(columns)) if i not in places)
-                part = joint.sum(axis=others).transpose(np.argsort(np.argsort(places)))
-                found = part
-                for axis, groups in enumerate(estimate.groups):
-                    found = sum_groups(found, groups, axis)
-                ratio = (estimate.table / np.maximum(found, _TINY))[estimate.index()]
-                joint = joint * np.expand_dims(ratio.transpose(np.argsort(places)), others)
-        result: Floats = joint / joint.sum() if joint.sum() > 0 else start / start.sum()
-        return result
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return the model as JSON values and plain arrays, for saving."""

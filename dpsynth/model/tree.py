@@ -14,7 +14,7 @@ Reference: Chow, Liu 1968, IEEE Trans. IT 14(3); Wainwright, Jordan 2008, sectio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,7 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.domain import Domain
+from dpsynth.model.calibration import CliqueTree
 from dpsynth.model.estimates import (
+    LARGEST_MARGINAL,
     Estimate,
     check_columns,
     check_draw,
@@ -30,7 +32,9 @@ from dpsynth.model.estimates import (
     estimates_from_arrays,
     estimates_to_arrays,
 )
-from dpsynth.model.groups import group_sums
+from dpsynth.model.groups import coarser_group, group_sums
+from dpsynth.model.inference import Beliefs, sharing_order
+from dpsynth.model.raking import common_classes, share_within
 from dpsynth.model.sampling import Method, draw_given, draw_within
 
 __all__ = ["TreeModel"]
@@ -38,6 +42,8 @@ __all__ = ["TreeModel"]
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
+
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,68 +95,87 @@ class TreeModel:
         Raises:
             ValueError: an unknown or repeated column, or an answer of more than 2**26 cells.
         """
-        check_columns(self.domain, columns)
-        answer: Floats = np.array(self.total)
-        found: list[tuple[int, Groups]] = []
-        for _, order in self._traversals():
-            wanted = [c for c in columns if c in order]
-            if wanted:
-                part, axes = self._eliminate(wanted[0], None, frozenset(wanted))
-                answer, found = np.multiply.outer(answer, part[0]), found + axes
-        for i, (column, classes) in enumerate(found):
-            answer = answer.take(classes, axis=i) * self._within(column, classes).reshape(
-                (-1,) + (1,) * (answer.ndim - 1 - i)
-            )
-        place = [column for column, _ in found]
-        return answer.transpose([place.index(c) for c in columns])
+        return self.marginals((columns,))[0]
 
-    def _eliminate(
-        self, node: int, via: Estimate | None, wanted: frozenset[int]
-    ) -> tuple[Floats, list[tuple[int, Groups]]]:
-        """Return ``p(classes of the wanted columns at or below node | the parent's group)``.
+    def marginals(self, queries: Sequence[Sequence[int]]) -> list[Floats]:
+        """Return several marginals at once, each as :meth:`marginal` does; they share what they can.
 
-        A column's classes are its codes as far as the edges in question tell them apart: there are few of
-        them however many codes there are. Message passing from the leaves; columns below that nobody asked
-        for sum to one and are skipped.
+        Args:
+            queries: For each marginal, positions of columns, all different.
+
+        Raises:
+            ValueError: as :meth:`marginal`.
+        """
+        for columns in queries:
+            check_columns(self.domain, columns)
+        classes, tree, table = self.cliques()
+        beliefs = Beliefs(tree, table)
+        answers: list[Floats] = [np.array(self.total)] * len(queries)
+        for i in sharing_order(queries):
+            joint = beliefs.joint(queries[i])
+            for axis, column in enumerate(queries[i]):
+                within = share_within(classes[column], self.nodes[column])
+                joint = np.take(joint, classes[column], axis=axis)
+                joint = joint * within.reshape([-1 if a == axis else 1 for a in range(joint.ndim)])
+            answers[i] = self.total * joint / max(float(joint.sum()), _TINY)
+        return answers
+
+    def cliques(self) -> tuple[list[Groups], CliqueTree, Callable[[int], Floats]]:
+        """Return the forest as a junction tree: a clique an edge, one a lone column, over classes of codes.
+
+        A column's classes are its codes as far as its edges tell them apart: there are few of them however
+        many codes there are.
 
         Returns:
-            Array whose first axis is the parent's group (of length 1 without a parent), and for each further
-            axis its column and the class of each of its codes.
+            The class of each code of each column; the cliques; and what gives the joint distribution of a
+            clique's classes, which raises ValueError where that takes more than 2**26 cells.
         """
-        edges = [
-            (self._other_end(edge, node), edge)
-            for edge in self._edges_of(node)
-            if edge is not via and wanted & self._below(self._other_end(edge, node), edge)
+        told: list[list[Groups]] = [[] for _ in self.domain.axes]
+        for edge in self.estimates:
+            for column, groups in zip(edge.columns, edge.groups, strict=True):
+                told[column].append(groups)
+        classes = [
+            common_classes(seen or [np.zeros(axis.size, dtype=np.int64)])
+            for axis, seen in zip(self.domain, told, strict=True)
         ]
-        told = [self._groups_at(edge, node) for edge in ([via] if via else []) + [e for _, e in edges]]
-        classes, groups_of = _distinct(told, self.nodes[node].size)
-        weights = group_sums(classes, self.nodes[node])[None, :]
-        if via is not None:
-            below = groups_of.pop(0)
-            share = self._within(node, self._groups_at(via, node))
-            weights = self._given(via, node)[:, below] * group_sums(classes, share)
-        parts = [self._eliminate(child, edge, wanted) for child, edge in edges]
-        sides: list[Floats] = [weights.T, np.ones((weights.shape[1], 1))]
-        axes: tuple[list[tuple[int, Groups]], ...] = ([], [])
-        for groups, (part, found) in zip(groups_of, parts, strict=True):
-            side = int(sides[1].shape[1] < sides[0].shape[1])
-            sides[side] = _row_products(sides[side], part.reshape(part.shape[0], -1)[groups])
-            axes[side].extend(found)
-        lengths = [int(c.max()) + 1 for _, c in (*axes[0], *axes[1])]
-        if node not in wanted:
-            return (sides[0].T @ sides[1]).reshape(weights.shape[0], *lengths), [*axes[0], *axes[1]]
-        joint = _row_products(*sides).reshape(weights.shape[1], weights.shape[0], *lengths)
-        return np.swapaxes(joint, 0, 1), [(node, classes), *axes[0], *axes[1]]
+        cliques: list[tuple[int, ...]] = []
+        parents, edges = list[int](), list[Estimate | None]()
+        entered: dict[int, int] = {}
+        for root, order in self._traversals():
+            for node, via in order.items():
+                if via is None and told[root]:
+                    continue
+                parents.append(-1 if via is None else entered.get(self._other_end(via, node), -1))
+                cliques.append((node,) if via is None else tuple(sorted(via.columns)))
+                edges.append(via)
+                entered.setdefault(root, len(parents) - 1)
+                entered[node] = len(parents) - 1
+        sizes = tuple(int(own.max()) + 1 for own in classes)
+
+        def table(clique: int) -> Floats:
+            via = edges[clique]
+            return np.ones(1) if via is None else self._table(via, classes)
+
+        return classes, CliqueTree(sizes, tuple(cliques), tuple(parents)), table
+
+    def _table(self, edge: Estimate, classes: Sequence[Groups]) -> Floats:
+        """Return the joint distribution of an edge's columns over their classes, columns increasing."""
+        shares, places = [], []
+        for column, groups in zip(edge.columns, edge.groups, strict=True):
+            place = coarser_group(classes[column], groups)
+            places.append(place)
+            shares.append(share_within(place, group_sums(classes[column], self.nodes[column])))
+        if shares[0].size * shares[1].size > LARGEST_MARGINAL:
+            raise ValueError(
+                f"a marginal over these columns needs more than {LARGEST_MARGINAL} cells on the way"
+            )
+        table = edge.table[np.ix_(*places)] * np.multiply.outer(*shares)
+        joint: Floats = table / table.sum()
+        return joint if edge.columns[0] < edge.columns[1] else joint.T
 
     @staticmethod
     def _groups_at(edge: Estimate, node: int) -> Groups:
         return edge.groups[edge.columns.index(node)]
-
-    def _within(self, node: int, groups: Groups) -> Floats:
-        """Return the probability of each code given its group; zeros where the group has none."""
-        mass = group_sums(groups, self.nodes[node])[groups]
-        share: Floats = np.divide(self.nodes[node], mass, out=np.zeros_like(mass), where=mass > 0)
-        return share
 
     def _given(self, edge: Estimate, node: int) -> Floats:
         """Return ``p(group of node | group of the edge's other end)``; rows sum to 1."""
@@ -161,24 +186,16 @@ class TreeModel:
         conditional: Floats = table / table.sum(axis=1, keepdims=True)
         return conditional
 
-    def _edges_of(self, node: int) -> list[Estimate]:
-        return [edge for edge in self.estimates if node in edge.columns]
-
     @staticmethod
     def _other_end(edge: Estimate, node: int) -> int:
         return edge.columns[1 - edge.columns.index(node)]
 
-    def _below(self, node: int, via: Estimate) -> frozenset[int]:
-        found, frontier = {node}, [(node, via)]
-        while frontier:
-            here, came = frontier.pop()
-            ahead = [(self._other_end(e, here), e) for e in self._edges_of(here) if e is not came]
-            found |= {node for node, _ in ahead}
-            frontier += ahead
-        return frozenset(found)
-
     def _traversals(self) -> list[tuple[int, dict[int, Estimate | None]]]:
         """Return each component's root and, in pre-order, its columns with the edges that lead to them."""
+        edges: list[list[Estimate]] = [[] for _ in self.domain.axes]
+        for edge in self.estimates:
+            for column in edge.columns:
+                edges[column].append(edge)
         seen: set[int] = set()
         result = []
         for root in range(len(self.domain)):
@@ -189,7 +206,7 @@ class TreeModel:
             while stack:
                 node, came = stack.pop()
                 order[node] = came
-                stack += [(self._other_end(e, node), e) for e in self._edges_of(node) if e is not came]
+                stack += [(self._other_end(e, node), e) for e in edges[node] if e is not came]
             seen |= set(order)
             result.append((root, order))
         return result
@@ -239,17 +256,3 @@ class TreeModel:
         if meta["model"] != "tree":
             raise ValueError("this version reads models of the kind 'tree'")
         return cls(*estimates_from_arrays(meta, arrays))
-
-
-def _distinct(told: Sequence[Groups], size: int) -> tuple[Groups, list[Groups]]:
-    """Return the class of each code, codes of one class being in the same groups, and each class's groups."""
-    classes = np.zeros(size, dtype=np.int64)
-    for groups in told:
-        _, classes = np.unique(classes * (int(groups.max()) + 1) + groups, return_inverse=True)
-    _, first = np.unique(classes, return_index=True)
-    return classes, [groups[first] for groups in told]
-
-
-def _row_products(left: Floats, right: Floats) -> Floats:
-    """Return all products of a left with a right entry, row by row; shape ``(rows, left * right)``."""
-    return (left[:, :, None] * right[:, None, :]).reshape(left.shape[0], -1)
