@@ -21,7 +21,7 @@ from dpsynth.model.estimates import Estimate
 from dpsynth.model.groups import coarser_group, group_sums, sum_groups
 from dpsynth.model.observations import TableObservation
 
-__all__ = ["estimate_interaction", "fit_to_margins", "interaction_of"]
+__all__ = ["estimate_interaction", "fit_to_margins", "interaction_of", "with_margins"]
 
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ def estimate_interaction(
     estimate = shrink_towards(expected * total, deviation * total, observed.variance**0.5) / total
     # The product keeps a little mass everywhere, so that no margin meets a table that cannot follow it.
     fitted = fit_to_margins(np.maximum(estimate, 0.0) + 1e-9 * product, targets)
-    return Estimate(observed.columns, observed.groups, _with_margins(fitted, margins))
+    return Estimate(observed.columns, observed.groups, with_margins(fitted, margins))
 
 
 class _Margin:
@@ -123,7 +123,7 @@ def interaction_of(table: Floats) -> Floats:
     return table
 
 
-def _with_margins(table: Floats, margins: Sequence[Floats]) -> Floats:
+def with_margins(table: Floats, margins: Sequence[Floats]) -> Floats:
     """Return a table with exactly these one-way margins, near ``table``.
 
     Sweeps of rescaling; then each axis is scaled down where it has too much, and the product of what the axes

@@ -154,18 +154,37 @@ class NetworkModel:
             follow their one-way distribution.
         """
         inside = [e for e in self.estimates if set(e.columns) <= set(columns)] if len(columns) > 1 else []
+        told = [
+            [g for e in inside for c, g in zip(e.columns, e.groups, strict=True) if c == column]
+            for column in columns
+        ]
+        joint, classes = self.class_joint(columns, told, beliefs)
+        nodes = [self.nodes[c] for c in columns]
+        return raked(joint, list(columns), classes, nodes, inside), classes
+
+    def class_joint(
+        self, columns: Sequence[int], told: Sequence[Sequence[Groups]], beliefs: Beliefs
+    ) -> tuple[Floats, list[Groups]]:
+        """Return the junction tree's distribution of columns, over classes that tell some groups apart.
+
+        Args:
+            columns: Positions of columns, all different.
+            told: For each of them, groupings of its codes.
+            beliefs: Those of this model's tables.
+
+        Returns:
+            As :meth:`class_marginal`.
+        """
         joint, classes = beliefs.joint(columns), []
-        for axis, column in enumerate(columns):
-            told = [g for e in inside for c, g in zip(e.columns, e.groups, strict=True) if c == column]
-            own = common_classes([self.groups[column], *told])
+        for axis, (column, groupings) in enumerate(zip(columns, told, strict=True)):
+            own = common_classes([self.groups[column], *groupings])
             if own is not self.groups[column]:
                 states = coarser_group(own, self.groups[column])
                 share = share_within(states, group_sums(own, self.nodes[column]))
                 joint = np.take(joint, states, axis=axis)
                 joint = joint * share.reshape([-1 if a == axis else 1 for a in range(joint.ndim)])
             classes.append(own)
-        nodes = [self.nodes[c] for c in columns]
-        return raked(joint, list(columns), classes, nodes, inside), classes
+        return joint, classes
 
     def sample(self, n: int, rng: np.random.Generator, *, method: Method = "systematic") -> list[Codes]:
         """Draw rows.
