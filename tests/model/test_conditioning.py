@@ -144,7 +144,7 @@ def planted(seed=0, largest=30):
 
 @pytest.mark.parametrize(("fine", "most"), [(2**14, 0.1), (0, 0.14)])
 def test_estimates_beyond_the_cliques_count_given_evidence_too(fine, most, monkeypatch):
-    """Mean L1 distance of all pairs given an event from the truth, in units of what the tree alone reaches."""
+    """Mean L1 distance of all pairs given an event from the truth, as a share of the tree's alone."""
     monkeypatch.setattr(conditioning, "_FINE", fine)
     gaps = []
     for seed in range(4):
