@@ -56,9 +56,10 @@ def test_a_forest_given_evidence_is_the_joint_distribution_conditioned(shape):
     def check(model, data):
         evidence = data.draw(evidence_on(model.domain.sizes, most=3))
         joint = applied(brute_force(model), evidence)
-        if joint.sum() < 1e-9:
+        if not joint.any():
             with pytest.raises(ValueError, match="probability zero"):
                 given(model, evidence)
+        if joint.sum() < 1e-9:
             return
         found = given(model, evidence)
         assert isinstance(found, TreeModel)
