@@ -17,7 +17,7 @@ from dpsynth.domain import Domain
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage, Terms, Workload
 from dpsynth.mechanisms.mechanism import ignore_progress, useful_rows
-from dpsynth.model.structure import LARGEST_CLIQUE, fit_model
+from dpsynth.model.structure import LARGEST_CLIQUE, fit_model, processing_of
 from dpsynth.privacy.curator import Backend, Curator
 from dpsynth.privacy.guarantee import Calculus, Guarantee
 from dpsynth.release.release import Release
@@ -258,7 +258,9 @@ class Synthesizer:
             layout=codec.layout(source),
             model=model,
             measurements=(*measured.one_ways, *measured.tables),
-            statement=Statement.from_curator(curator, self.schema, self.mechanism.name),
+            statement=Statement.from_curator(
+                curator, self.schema, self.mechanism.name, processing=processing_of(model)
+            ),
         )
 
 

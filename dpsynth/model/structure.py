@@ -18,7 +18,7 @@ from dpsynth.model.tree import TreeModel
 from dpsynth.model.triangulation import widest_forest
 from dpsynth.privacy.curator import Measurement
 
-__all__ = ["LARGEST_CLIQUE", "Model", "fit_model", "fit_network", "read_model"]
+__all__ = ["LARGEST_CLIQUE", "Model", "fit_model", "fit_network", "processing_of", "read_model"]
 
 Model = TreeModel | NetworkModel
 Floats = npt.NDArray[np.float64]
@@ -76,6 +76,21 @@ def fit_network(
     margins = [group_sums(g, node) for g, node in zip(groups, nodes, strict=True)]
     tables, _ = calibrate(tree, margins, targets)
     return NetworkModel(domain, total, nodes, estimates, groups, tree, tables)
+
+
+def processing_of(model: Model) -> tuple[str, ...]:
+    """Return the names of what was done to the noisy answers to make this model, and to the rows it draws.
+
+    All of it is post-processing: it costs nothing, and looks at no row of the private table.
+    """
+    names = ["least-squares", "empirical-bayes", "projection"]
+    if model.estimates:
+        names += ["low-rank", "shared-bases"]
+    if any(len(e.columns) > 2 for e in model.estimates):
+        names.append("interactions")
+    if isinstance(model, NetworkModel):
+        names += ["iterative-fitting", "polishing"]
+    return tuple(names)
 
 
 def read_model(meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Model:

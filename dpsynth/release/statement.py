@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Self, get_args
@@ -58,6 +58,7 @@ class Statement:
         entries: The ledger, in order.
         mechanism: Name of the mechanism.
         backend: Source of the noise.
+        processing: Names of what was done to the noisy answers, in order; the wording explains each.
         assumptions: Names of what the promise rests on; :mod:`dpsynth.release.wording` explains each.
         provenance: One record a column of the schema, in order.
         version: Version of dpsynth that wrote it.
@@ -72,6 +73,7 @@ class Statement:
     entries: tuple[Entry, ...]
     mechanism: str
     backend: Backend
+    processing: tuple[str, ...]
     assumptions: tuple[str, ...]
     provenance: tuple[ColumnProvenance, ...]
     version: str
@@ -83,22 +85,26 @@ class Statement:
             raise ReleaseError(f"the statement's backend is none of {', '.join(get_args(Backend))}")
         if not 0 < self.budget < 2**100:
             raise ReleaseError("the statement's budget is not between 0 and 2**100")
-        if not all(_NAME.fullmatch(name) for name in (self.mechanism, self.version, *self.assumptions)):
+        names = (self.mechanism, self.version, *self.processing, *self.assumptions)
+        if not all(_NAME.fullmatch(name) for name in names):
             raise ReleaseError(
-                "the statement's mechanism, version and assumptions are names of at most 64 small letters, "
-                "digits and -_.+"
+                "the statement's mechanism, version, processing and assumptions are names of at most 64 "
+                "small letters, digits and -_.+"
             )
         if not all(e.purpose.isprintable() and 0 < len(e.purpose) <= 200 for e in self.entries):
             raise ReleaseError("a purpose in the ledger is not one line of at most 200 characters")
 
     @classmethod
-    def from_curator(cls, curator: Curator, schema: Schema, mechanism: str) -> Self:
+    def from_curator(
+        cls, curator: Curator, schema: Schema, mechanism: str, *, processing: Sequence[str] = ()
+    ) -> Self:
         """Write the statement of what a curator has done.
 
         Args:
             curator: After its last act.
             schema: The schema that the rows were coded by.
             mechanism: Name of the mechanism.
+            processing: Names of what was done to the noisy answers afterwards.
 
         Raises:
             ReleaseError: the guarantee protects another unit than the schema states.
@@ -119,6 +125,7 @@ class Statement:
             entries=curator.entries,
             mechanism=mechanism,
             backend=curator.backend,
+            processing=tuple(processing),
             assumptions=assumptions_of(curator.backend, schema),
             provenance=provenance_of(schema),
             version=__version__,
@@ -170,6 +177,7 @@ class Statement:
                 }
                 for e in self.entries
             ],
+            "processing": list(self.processing),
             "assumptions": list(self.assumptions),
             "columns": [
                 {"name": p.name, "kind": p.kind, "known": p.known, "treatment": p.treatment}
@@ -211,6 +219,7 @@ class Statement:
             ),
             mechanism=fields["mechanism"],
             backend=fields["backend"],
+            processing=_texts(fields["processing"], "the statement's processing"),
             assumptions=_texts(fields["assumptions"], "the statement's assumptions"),
             provenance=tuple(
                 ColumnProvenance(**check_fields(item, _COLUMN, f"column {i} of the statement"))
@@ -230,6 +239,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "backend": str,
     "row_count": str,
     "ledger": list,
+    "processing": list,
     "assumptions": list,
     "columns": list,
     "version": str,

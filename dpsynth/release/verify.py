@@ -24,7 +24,7 @@ import numpy as np
 from dpsynth import __version__
 from dpsynth.data.layout import Layout
 from dpsynth.errors import ReleaseError, VerificationError
-from dpsynth.model.structure import Model
+from dpsynth.model.structure import Model, processing_of
 from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
 from dpsynth.privacy.curator import LARGEST_WEIGHT, Entry, Measurement
 from dpsynth.privacy.guarantee import gdp_delta, zcdp_delta
@@ -301,6 +301,13 @@ def _provenance(schema: Schema, statement: Statement) -> _Finding:
     return True, f"{len(due)} columns, each as the schema has it"
 
 
+def _processing(model: Model, statement: Statement) -> _Finding:
+    due = processing_of(model)
+    if missing := [name for name in due if name not in statement.processing]:
+        return False, f"the statement does not say that this model needed {', '.join(missing)}"
+    return True, f"all {len(due)} steps that a model of this form needs are named"
+
+
 def _assumptions(schema: Schema, statement: Statement) -> _Finding:
     due = assumptions_of(statement.backend, schema)
     if missing := [name for name in due if name not in statement.assumptions]:
@@ -363,6 +370,7 @@ _CHECKS: tuple[tuple[str, Callable[..., _Finding], tuple[str, ...]], ...] = (
     ("model was measured", _support, ("model", "measurements")),
     ("layout's columns", _layout, ("layout", "schema")),
     ("columns accounted for", _provenance, ("schema", "statement")),
+    ("processing", _processing, ("model", "statement")),
     ("assumptions", _assumptions, ("schema", "statement")),
     ("figures", _figures, ("bundle", "statement")),
     ("STATEMENT.md", _text, ("bundle", "statement")),

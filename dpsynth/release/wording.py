@@ -14,7 +14,7 @@ from dpsynth.privacy.curator import Entry
 from dpsynth.release.documents import shown
 from dpsynth.release.statement import Statement, epsilon_of
 
-__all__ = ["ASSUMPTIONS", "promise_of", "text_of"]
+__all__ = ["ASSUMPTIONS", "PROCESSING", "promise_of", "text_of"]
 
 _WIDTH = 98
 _MOST_PURPOSES = 12
@@ -29,6 +29,17 @@ ASSUMPTIONS = {
     "enforced-unit": "one value of the unit's column is one person; the bound on rows was enforced.",
     "no-side-channels": "nobody learns of the rows by timing, memory, crashes or network traffic.",
     "trusted-machine": "the machine ran this program unaltered and kept its memory to itself.",
+}
+
+PROCESSING = {
+    "least-squares": "All that was measured of a column was combined (least-squares)",
+    "empirical-bayes": "noisy counts were shrunk towards what the other answers suggest (empirical-bayes)",
+    "projection": "made non-negative and consistent (projection)",
+    "low-rank": "pairs were denoised by their singular values (low-rank)",
+    "shared-bases": "and with the help of other pairs (shared-bases)",
+    "interactions": "what larger sets of columns add to their pairs was shrunk on its own (interactions)",
+    "iterative-fitting": "a junction tree was fitted (iterative-fitting)",
+    "polishing": "drawn rows are changed until they follow all tables (polishing)",
 }
 
 
@@ -50,6 +61,7 @@ def text_of(statement: Statement) -> str:
         *_promise(statement),
         *_cost(statement),
         *_columns(statement),
+        *_processed(statement),
         *_assumed(statement),
         *_not_covered(statement),
     ]
@@ -165,6 +177,20 @@ def _columns(statement: Statement) -> list[str]:
             f"{text}. Names, kinds, categories and bounds come from the schema, not from the rows. The "
             "number of rows is estimated from the noisy measurements; the exact one is not in this release."
         ),
+        "",
+    ]
+
+
+def _processed(statement: Statement) -> list[str]:
+    if not statement.processing:
+        return []
+    steps = "; ".join(
+        PROCESSING.get(name, f"unknown to this version ({name})") for name in statement.processing
+    )
+    return [
+        "## What was done to the noisy answers",
+        "",
+        *_wrapped(f"No row was looked at again, and none of this costs or protects anything. {steps}."),
         "",
     ]
 

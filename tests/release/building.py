@@ -16,6 +16,7 @@ import numpy as np
 from dpsynth.data.codec import Codec
 from dpsynth.data.layout import Layout
 from dpsynth.model.estimates import Estimate
+from dpsynth.model.structure import processing_of
 from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Curator, Marginal, Measurement
 from dpsynth.privacy.guarantee import Guarantee
@@ -86,12 +87,13 @@ def model_of(schema: Schema, measurements: list[Measurement]) -> TreeModel:
 def tiny(text: str = ROW, *, backend: str = "exact", frame: str = "pandas", epsilon: float = 1.0) -> Release:
     schema = Schema.loads(text)
     curator, found = measured(schema, backend=backend, epsilon=epsilon)
+    model = model_of(schema, found)
     return Release(
         schema=schema,
         layout=Layout(frame, DTYPES if frame == "pandas" else ()),
-        model=model_of(schema, found),
+        model=model,
         measurements=tuple(found),
-        statement=Statement.from_curator(curator, schema, "by-hand"),
+        statement=Statement.from_curator(curator, schema, "by-hand", processing=processing_of(model)),
     )
 
 

@@ -12,7 +12,7 @@ from dpsynth.data.codec import Codec
 from dpsynth.data.layout import Layout
 from dpsynth.errors import InputError, ReleaseError
 from dpsynth.model.network import NetworkModel
-from dpsynth.model.structure import fit_model
+from dpsynth.model.structure import fit_model, processing_of
 from dpsynth.privacy.curator import Curator, Marginal
 from dpsynth.privacy.guarantee import Guarantee
 from dpsynth.privacy.sealed import CodedTable
@@ -47,12 +47,13 @@ def release():
         curator.measure(Marginal((a, b), (groups[a], groups[b])), budget=share, purpose="pair marginals")
         for a, b in ((0, 1), (1, 2), (2, 0))
     ]
+    model = fit_model(domain, one_ways, pairs)
     return Release(
         schema=schema,
         layout=Layout("pandas", DTYPES),
-        model=fit_model(domain, one_ways, pairs),
+        model=model,
         measurements=(*one_ways, *pairs),
-        statement=Statement.from_curator(curator, schema, "by-hand"),
+        statement=Statement.from_curator(curator, schema, "by-hand", processing=processing_of(model)),
     )
 
 
@@ -176,8 +177,8 @@ def test_a_table_changed_without_its_hash_is_told(tmp_path, members):
 def test_a_pair_that_was_not_measured_fails_verification(tmp_path, members):
     """The edge's grouping is another than the measurement's; everything else still fits."""
     turn = np.array([1, 0, 2])
-    table = read(members["model/estimate_1_table.npy"])[turn]
-    changes = {"model/estimate_1_groups_0.npy": to_npy(turn), "model/estimate_1_table.npy": to_npy(table)}
+    table = read(members["model/estimate_2_table.npy"])[turn]
+    changes = {"model/estimate_2_groups_0.npy": to_npy(turn), "model/estimate_2_table.npy": to_npy(table)}
     path = forged(members, tmp_path, changes)
     dpsynth.load(path)
     assert [check.name for check in verify(path).failed] == ["model was measured"]

@@ -15,7 +15,7 @@ from dpsynth.errors import ReleaseError
 from dpsynth.privacy.acts import price
 from dpsynth.privacy.guarantee import gdp_delta
 from dpsynth.release.statement import Statement, epsilon_of
-from dpsynth.release.wording import ASSUMPTIONS, promise_of
+from dpsynth.release.wording import ASSUMPTIONS, PROCESSING, promise_of
 from dpsynth.schema import Schema
 from tests.release.building import ROW, UNIT, measured, tiny
 
@@ -82,11 +82,13 @@ def test_the_text_is_complete_and_fits_a_page(text, backend):
     statement = tiny(text, backend=backend).statement
     lines = str(statement).splitlines()
     assert max(map(len, lines)) <= 100
-    assert len(lines) <= 60
+    assert len(lines) <= 66  # a printed page
     body = str(statement)
     assert promise_of(statement) in body
     for heading in ("What is promised", "What it cost", "columns and rows", "assumed", "not covered"):
         assert heading in body
+    for name in statement.processing:
+        assert PROCESSING[name] in " ".join(body.split())
     for name in statement.assumptions:
         assert f"- {name}: {ASSUMPTIONS[name]}" in body
     for purpose in ("one-way marginals", "distances of pairs", "choice of a pair", "pair marginals"):
@@ -104,10 +106,11 @@ def test_the_text_survives_an_odd_unit_many_purposes_and_a_large_epsilon():
     entries = tuple(
         dataclasses.replace(statement.entries[0], number=i, purpose=f"p{i}" * 30) for i in range(1, 30)
     )
-    odd = dataclasses.replace(statement, entries=entries, assumptions=("unheard-of",))
+    odd = dataclasses.replace(statement, entries=entries, assumptions=("unheard-of",), processing=("unseen",))
     assert max(map(len, str(odd).splitlines())) <= 100
     assert "everything else" in str(odd)
     assert "not known to this version" in str(odd)
+    assert "unknown to this version (unseen)" in " ".join(str(odd).split())
     strong = dataclasses.replace(
         statement, guarantee=dataclasses.replace(statement.guarantee, epsilon=500.0), entries=()
     )
@@ -146,6 +149,7 @@ _EDITS = {
     "row_count is not": lambda c: c.update(row_count="exactly 400"),
     "names of at most 64": lambda c: c.update(mechanism="Bad name\n"),
     "not all texts": lambda c: c["assumptions"].append(3),
+    "processing has a list": lambda c: c["processing"].append(None),
     "budget is not between": lambda c: c["budget"].update(exact="0/1"),
     "not an exact fraction": lambda c: c["budget"].update(exact="1e3"),
     "epsilon=-1.0": lambda c: c["guarantee"].update(epsilon=-1),

@@ -181,6 +181,7 @@ _STATEMENT = {
         True,
         {"assumptions"},
     ),
+    "processing forgotten": (lambda c: c["processing"].remove("low-rank"), True, {"processing"}),
     "column forgotten": (lambda c: c["columns"].pop(1), True, {"columns accounted for"}),
     "column said to be unread": (
         lambda c: c["columns"][1].update(treatment="regenerated"),
