@@ -183,7 +183,10 @@ def measure(
         "model_mb": model_mb if task.method.adaptive else None,
         "machine": _machine(cpus),
     }
-    return {**record, **_outcome(table, result, json.loads(report.read_text(encoding="utf-8")), work)}
+    outcome = _outcome(table, result, json.loads(report.read_text(encoding="utf-8")), work)
+    if not task.method.peer.requirements:
+        outcome["versions"] = {**outcome.get("versions", {}), **_revision()}
+    return {**record, **outcome}
 
 
 def _outcome(table: Table, result: Path, taken: dict[str, Any], work: Path) -> dict[str, Any]:
@@ -241,6 +244,16 @@ def _pythons(methods: Sequence[Method], environments: Path) -> dict[str, str]:
         except EnvironmentFailed as error:
             print(f"{peer.name} is not run: {error}", flush=True)
     return found
+
+
+def _revision() -> dict[str, str]:
+    """Return which commit of this library was measured, where it is a checkout."""
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    with contextlib.suppress(OSError):
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        if said.returncode == 0:
+            return {"revision": said.stdout.strip()}
+    return {}
 
 
 def _machine(cpus: Sequence[int]) -> dict[str, Any]:

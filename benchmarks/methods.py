@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from dpsynth import Synthesizer
+from dpsynth.mechanisms import MECHANISMS
 
 __all__ = ["DEFAULT", "METHODS", "PEERS", "Method", "Peer", "chosen"]
 
@@ -91,9 +95,11 @@ _TOTAL = "the exact number of rows is used as the known total of the model"
 METHODS = {
     m.name: m
     for m in (
-        Method(DPSYNTH, "oneshot"),
-        Method(DPSYNTH, "mst"),
-        Method(DPSYNTH, "independent"),
+        *(
+            Method(DPSYNTH, m.name, adaptive="workload" in m.takes)
+            for m in MECHANISMS.values()
+            if m.name != "fixed"
+        ),
         Method(PRIVATE_PGM, "aim", adaptive=True, noise=_FLOAT),
         Method(PRIVATE_PGM, "mst", noise=_FLOAT),
         Method(GOOGLE, "aim", adaptive=True, noise=_FLOAT, caveats=(_SELECTION,)),
@@ -109,7 +115,7 @@ METHODS = {
         Method(OPENDP, "mst"),
     )
 }
-DEFAULT = "dpsynth:oneshot"
+DEFAULT = f"dpsynth:{inspect.signature(Synthesizer).parameters['mechanism'].default}"
 
 
 def chosen(names: Sequence[str]) -> list[Method]:

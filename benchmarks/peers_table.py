@@ -82,7 +82,7 @@ def _finished(name: str, mean: dict[str, float], base: dict[str, float] | None, 
     )
     cells = [
         *(f"{_shown(name)}{runs}", f"{mean['tvd1']:.4f}", beside("tvd2", 4), beside("tvd3", 4)),
-        *(f"{mean['workload_error']:.3f}", beside("seconds", 1), f"{mean['cpu_seconds']:.0f}"),
+        *(f"{mean['workload_error']:.3f}", beside("seconds", 1), beside("cpu_seconds", 0)),
         *(f"{mean['import_seconds']:.1f}", f"{mean['peak_mb']:,.0f} MB"),
     ]
     return f"| {' | '.join(cells)} |"

@@ -121,7 +121,7 @@ def _gaps(
         chosen, kept = list(subset), [sizes[c] for c in subset]
         if size <= _DENSE:
             strides = np.array([math.prod(kept[i + 1 :]) for i in range(ways)], dtype=np.int64)
-            gaps.append(int(gap(first[chosen], second[chosen], strides, weights, scratch)))
+            gaps.append(int(gap(first[chosen], second[chosen], strides, weights, scratch, size)))
         else:
             gaps.append(_sparse_gap(first[chosen], second[chosen], kept, weights))
     return gaps

@@ -94,7 +94,7 @@ def test_a_success_has_errors_times_and_conditions(tried):
     assert 3 < record["peak_mb"] < 100
     assert (record["table"], record["method"]) == ("mine", "fake:fine")
     assert (record["epsilon"], record["trial"]) == (1.0, 0)
-    assert (record["rows"], record["columns"], record["versions"]) == (50, 3, {"fake": "1"})
+    assert (record["rows"], record["columns"], record["versions"]["fake"]) == (50, 3, "1")
     assert record["notes"] == ["told None"]
 
 
@@ -251,7 +251,7 @@ def test_methods_are_chosen_by_name_or_program():
         "dpmm:aim", "dpmm:mst", "dpmm:privbayes", "dpsynth:mst",
     ]  # fmt: skip
     assert chosen([]) == list(METHODS.values())
-    with pytest.raises(SystemExit, match="no method is called 'aim'; there are dpsynth:oneshot"):
+    with pytest.raises(SystemExit, match=r"no method is called 'aim'; there are .*dpsynth:oneshot"):
         chosen(["aim"])
 
 
