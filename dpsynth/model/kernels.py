@@ -41,9 +41,10 @@ def scale_to(table: Floats, index: Integers, target: Floats, scratch: Floats) ->
 
 
 @numba.njit(cache=True, nogil=True)
-def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
+def polish(  # noqa: C901, PLR0917  -- one inner loop; numba compiles positional arguments only
     rows: Integers,
     excess: Floats,
+    weight: Floats,
     column_start: Integers,
     table_start: Integers,
     member_start: Integers,
@@ -54,18 +55,21 @@ def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
     degree: Integers,
     partners: Integers,
     places: Integers,
+    pool: Integers,
+    first: int,
     proposals: int,
     seed: int,
 ) -> int:
-    """Change single values of rows, at random, whenever that lowers the squared distance to all targets.
+    """Change single values of rows whenever that lowers the weighted squared distance to all targets.
 
-    A proposal takes a row, a column, and for the new value that of another row. It moves one row in one
-    column's counts and in every table of that column; what it changes of ``sum (counts - target)**2`` is
-    read off ``excess = counts - target`` in two cells of each.
+    A proposal takes the next value of the table, row by row, and a new one for it at random from the column's
+    pool. It moves one row in one column's counts and in every table of that column; what it changes of
+    ``sum weight * (counts - target)**2`` is read off ``excess = counts - target`` in two cells of each.
 
     Args:
         rows: Codes, shape ``(n, d)``; changed in place.
         excess: One-way excesses of all columns, then those of all tables, flattened; changed in place.
+        weight: What the square of each excess counts.
         column_start: Offset of each column's one-way excess in ``excess``.
         table_start: Offset of each table in ``excess``.
         member_start: Offset of each table's columns in ``members``; one more than there are tables.
@@ -76,6 +80,8 @@ def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
         degree: Number of tables of each column.
         partners: Numbers of those tables, shape ``(d, most tables)``.
         places: The column's own place in ``members`` for each of them, of the same shape.
+        pool: Codes to propose, shape ``(d, any)``.
+        first: The value to start at, counted row by row.
         proposals: How many changes to try.
         seed: A non-zero 64-bit integer.
 
@@ -87,12 +93,13 @@ def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
     accepted = 0
     lowered = np.empty(partners.shape[1] + 1, dtype=np.int64)
     raised = np.empty(partners.shape[1] + 1, dtype=np.int64)
+    row, column = first // d, first % d - 1
     for _ in range(proposals):
+        column += 1
+        if column == d:
+            column, row = 0, (row + 1) % n
         state, word = _next_word(state)
-        row = _below(word >> np.uint64(32), n)
-        column = _below(word & np.uint64(0xFFFFFFFF), d)
-        state, word = _next_word(state)
-        old, new = rows[row, column], rows[_below(word >> np.uint64(32), n), column]
+        old, new = rows[row, column], pool[column, _below(word >> np.uint64(32), pool.shape[1])]
         if old == new:
             continue
         lowered[0], raised[0] = column_start[column] + old, column_start[column] + new
@@ -111,7 +118,8 @@ def polish(  # noqa: PLR0917  -- numba compiles positional arguments only
                 cells += 1
         change = 0.0
         for j in range(cells):
-            change += 1.0 - excess[lowered[j]] + excess[raised[j]]
+            low, high = lowered[j], raised[j]
+            change += weight[low] * (0.5 - excess[low]) + weight[high] * (0.5 + excess[high])
         if change < 0.0:
             accepted += 1
             rows[row, column] = new

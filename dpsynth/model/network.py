@@ -33,6 +33,7 @@ from dpsynth.model.groups import coarser_group, group_sums
 from dpsynth.model.inference import Beliefs, sharing_order
 from dpsynth.model.polishing import polish_rows
 from dpsynth.model.raking import common_classes, raked, share_within
+from dpsynth.model.refinement import followed_tables
 from dpsynth.model.sampling import Method, draw_given, draw_within
 
 __all__ = ["NetworkModel"]
@@ -131,15 +132,18 @@ class NetworkModel:
         """
         for columns in queries:
             check_columns(self.domain, columns)
+        return [self.total * distribution for distribution in self._distributions(queries)]
+
+    def _distributions(self, queries: Sequence[Sequence[int]]) -> list[Floats]:
         beliefs = Beliefs(self.tree, self.tables.__getitem__)
-        answers: list[Floats] = [np.array(self.total)] * len(queries)
+        answers: list[Floats] = [np.ones(())] * len(queries)
         for i in sharing_order(queries):
             joint, classes = self.class_marginal(queries[i], beliefs)
             for axis, (column, own) in enumerate(zip(queries[i], classes, strict=True)):
                 within = share_within(own, self.nodes[column])
                 joint = np.take(joint, own, axis=axis)
                 joint = joint * within.reshape([-1 if a == axis else 1 for a in range(joint.ndim)])
-            answers[i] = self.total * joint
+            answers[i] = joint
         return answers
 
     def class_marginal(self, columns: Sequence[int], beliefs: Beliefs) -> tuple[Floats, list[Groups]]:
@@ -192,8 +196,10 @@ class NetworkModel:
         Args:
             n: Number of rows, at least 0.
             rng: Source of chance; the same state gives the same rows.
-            method: ``"systematic"``: counts follow all estimates, also of tables beyond the cliques, as
-                closely as polished integers allow. ``"iid"``: independent draws from the junction tree.
+            method: ``"systematic"``: counts follow :meth:`marginal` of every pair of columns, and estimated
+                larger tables, also those beyond the cliques, as closely as polished integers allow (very
+                large tables at the groupings they were estimated at). ``"iid"``: independent draws from
+                the junction tree.
 
         Returns:
             One int64 array of ``n`` codes a column, in domain order.
@@ -220,7 +226,10 @@ class NetworkModel:
             draw_within(states[c], self.groups[c], self.nodes[c], rng, method)
             for c in range(len(self.domain))
         ]
-        return polish_rows(columns, self.nodes, self.estimates, rng) if method == "systematic" else columns
+        if method == "iid":
+            return columns
+        followed, weights = followed_tables(self.domain, self.estimates, self._distributions)
+        return polish_rows(columns, self.nodes, followed, rng, weights=weights)
 
     def _states(self, column: int) -> Floats:
         return group_sums(self.groups[column], self.nodes[column])

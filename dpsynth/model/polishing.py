@@ -5,6 +5,10 @@ on the rows themselves: single values are changed, one at a time, whenever that 
 tables (and all columns) nearer to their estimates. Post-processing; no row of the private table is
 involved.
 
+What counts in the end are absolute differences. A square divided by the standard deviation of the count
+stands in for one: cells of few rows weigh as much as they add to a total variation distance, and a change
+of one row is still seen in every cell.
+
 Reference: after the record-wise updates of Zhang et al. 2021 (PrivSyn, GUM, section 5) and Liu et al. 2023
 (Private-GSD, arXiv:2306.03257); here a greedy descent with exact incremental costs.
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +28,16 @@ __all__ = ["polish_rows"]
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+_Numbers: TypeAlias = npt.NDArray[Any]
+_Problem: TypeAlias = tuple[
+    Floats, Floats, Codes, Codes, Codes, Codes, Codes, _Numbers, Codes, Codes, Codes, Codes
+]
 
 _WORTHWHILE = 0.003
 _SHORTEST = 4096  # proposals of a round: a few of them failing by chance says nothing
-_MOST_VISITS = 3e8  # table cells looked at in all: some ten seconds
+_MOST_VISITS = 5e8  # table cells looked at in all: some ten seconds
+_POOL = 4096  # values of each column that a round proposes
+_FEW = 3.0  # rows added to every expected count, so that an empty cell has a finite weight
 
 
 def polish_rows(
@@ -35,18 +46,20 @@ def polish_rows(
     estimates: Sequence[Estimate],
     rng: np.random.Generator,
     *,
-    effort: float = 10.0,
+    weights: Sequence[float] | None = None,
+    effort: float = 30.0,
 ) -> list[Codes]:
     """Return the rows after at most ``effort * n * d`` proposed changes, each made if it lowers the distance.
 
-    The distance is the sum of squared differences between the rows' counts and the estimates scaled to the
-    number of rows, over all one-way tables and all estimated tables.
+    The distance is ``sum w (count - n p)**2 / sqrt(n p + 3)`` over the cells of all one-way tables and all
+    estimated tables, where ``p`` is a cell's estimated probability and ``w`` its table's weight.
 
     Args:
         columns: Codes of ``n`` rows, one array a column.
         nodes: One-way distribution of each column.
         estimates: Estimated tables of two or more columns, at their own groupings.
         rng: Source of chance.
+        weights: Positive weight of each estimate; 1 if not given. One-way tables have weight 1.
         effort: Most proposals for each value of the table. A round of one for each, or of 4096 where the
             table has fewer values, ends the polishing when fewer than 3 in 1,000 were accepted. Large
             tables with many estimates get fewer rounds, at least one.
@@ -59,25 +72,45 @@ def polish_rows(
         return [column.copy() for column in columns]
     from dpsynth.model.kernels import polish  # noqa: PLC0415  -- lazy: numba costs 0.4 s at import
 
-    excess = [np.bincount(c, minlength=p.size) - n * p for c, p in zip(columns, nodes, strict=True)]
-    column_start = _starts([p.size for p in nodes])
+    rows = np.stack(columns, axis=1).astype(np.int32)
+    problem = _problem(columns, nodes, estimates, [1.0] * len(estimates) if weights is None else weights)
+    affordable = max(1.0, _MOST_VISITS / (n * sum(len(e.columns) for e in estimates)))
+    most, whole = int(min(effort, affordable) * n * d), max(n * d, _SHORTEST)
+    for done in range(0, most, whole):
+        pool = np.take_along_axis(rows, rng.integers(0, n, (_POOL, d)), axis=0).T.copy()
+        proposals = min(most - done, whole)
+        seed = int(rng.integers(1, 2**63))
+        accepted = polish(rows, *problem, pool, done % (n * d), proposals, seed)
+        if accepted < _WORTHWHILE * proposals:
+            break
+    return [rows[:, c].astype(np.int64) for c in range(d)]
+
+
+def _problem(
+    columns: Sequence[Codes], nodes: Sequence[Floats], estimates: Sequence[Estimate], weights: Sequence[float]
+) -> _Problem:
+    """Return the arrays that :func:`dpsynth.model.kernels.polish` works on, in its order."""
+    n, d = columns[0].size, len(columns)
+    counts = [np.bincount(c, minlength=p.size) for c, p in zip(columns, nodes, strict=True)]
     partners: list[list[tuple[int, int]]] = [[] for _ in range(d)]
     member_start = np.cumsum([0, *(len(e.columns) for e in estimates)])
     for t, estimate in enumerate(estimates):
         codes = [g[columns[c]] for c, g in zip(estimate.columns, estimate.groups, strict=True)]
         cells = np.ravel_multi_index(codes, estimate.table.shape)
-        excess.append(np.bincount(cells, minlength=estimate.table.size) - n * estimate.table.ravel())
+        counts.append(np.bincount(cells, minlength=estimate.table.size))
         for place, column in enumerate(estimate.columns, member_start[t]):
             partners[column].append((t, place))
     padded = np.zeros((2, d, max(map(len, partners))), dtype=np.int64)
     for column, tables in enumerate(partners):
         padded[:, column, : len(tables)] = np.array(tables, dtype=np.int64).reshape(-1, 2).T
     groups = [g for e in estimates for g in e.groups]
-    rows = np.stack(columns, axis=1).astype(np.int32)
-    problem = (
-        rows,
-        np.concatenate(excess),
-        column_start,
+    expected = n * np.concatenate([*nodes, *(e.table.ravel() for e in estimates)])
+    singles = [1.0] * sum(p.size for p in nodes)
+    weight = np.concatenate([singles, np.repeat(weights, [e.table.size for e in estimates])])
+    return (
+        np.concatenate(counts) - expected,
+        weight / np.sqrt(expected + _FEW),
+        _starts([p.size for p in nodes]),
         sum(p.size for p in nodes) + _starts([e.table.size for e in estimates]),
         member_start,
         np.array([c for e in estimates for c in e.columns]),
@@ -88,15 +121,6 @@ def polish_rows(
         padded[0],
         padded[1],
     )
-    affordable = max(1.0, _MOST_VISITS / (n * len(groups)))
-    left = int(min(effort, affordable) * n * d)
-    while left > 0:
-        proposals = min(left, max(n * d, _SHORTEST))
-        accepted = polish(*problem, proposals, int(rng.integers(1, 2**63)))
-        left -= proposals
-        if accepted < _WORTHWHILE * proposals:
-            break
-    return [rows[:, c].astype(np.int64) for c in range(d)]
 
 
 def _starts(sizes: Sequence[int]) -> Codes:

@@ -214,8 +214,9 @@ def test_no_row_and_one_row(n, method):
 
 @pytest.mark.parametrize("largest", [10**6, 30, 1])
 def test_systematic_rows_follow_the_marginal_of_every_estimated_pair(largest):
-    """20,000 rows: total variation of each pair, in the groups it was estimated at, below 0.002 (0.005
-    where few pairs or none are in the tree); independent rows miss that by far.
+    """20,000 rows: total variation of each pair, in the groups it was estimated at, below 0.002 (0.005 where
+    few pairs are in the tree, 0.02 where none is, so that it contradicts them in what it tells of others);
+    independent rows miss that by far.
     """
     model, n = planted(largest=largest), 20_000
     inside = [model.tree.smallest(e.columns) is not None for e in model.estimates]
@@ -227,7 +228,7 @@ def test_systematic_rows_follow_the_marginal_of_every_estimated_pair(largest):
             grouped = edge.groups[0][columns[edge.columns[0]]], edge.groups[1][columns[edge.columns[1]]]
             gap = counts_of(grouped, edge.table.shape) / n - pair_table(model, edge)
             worst[method] = max(worst[method], np.abs(gap).sum() / 2)
-    assert worst["systematic"] < (0.002 if largest == 10**6 else 0.005)
+    assert worst["systematic"] < {10**6: 0.002, 30: 0.005, 1: 0.02}[largest]
     assert worst["iid"] > 2 * worst["systematic"]
     for node, column in zip(model.nodes, rows["systematic"], strict=True):
         assert np.abs(np.bincount(column, minlength=node.size) - n * node).max() < 20
