@@ -49,7 +49,9 @@ def _options(command: argparse.ArgumentParser) -> None:
         "--ways", nargs="+", type=int, choices=(1, 2, 3), help="workloads: all k-way marginals"
     )
     command.add_argument("--trials", type=int)
-    command.add_argument("--time-limit", type=float, dest="seconds", help="seconds for one run")
+    command.add_argument(
+        "--time-limit", type=float, dest="seconds", help="seconds of processor time for one run"
+    )
     command.add_argument("--model-mb", type=float, default=80.0, help="limit of a model (default 80)")
     command.add_argument(
         "--cpus", nargs="+", type=int, default=[], help="processors that each run is held to"

@@ -33,7 +33,7 @@ class Suite:
 
     Attributes:
         ways: Workloads, for mechanisms that take one: all marginals of so many columns.
-        seconds: Time limit of one run.
+        seconds: Limit of one run, of processor time on each processor; by the clock, three times that.
     """
 
     tables: tuple[str, ...]

@@ -82,7 +82,7 @@ def _finished(name: str, mean: dict[str, float], base: dict[str, float] | None, 
     )
     cells = [
         *(f"{_shown(name)}{runs}", f"{mean['tvd1']:.4f}", beside("tvd2", 4), beside("tvd3", 4)),
-        *(f"{mean['workload_error']:.3f}", beside("seconds", 1), beside("cpu_seconds", 0)),
+        *(f"{mean['workload_error']:.3f}", f"{mean['seconds']:.1f}", beside("cpu_seconds", 1)),
         *(f"{mean['import_seconds']:.1f}", f"{mean['peak_mb']:,.0f} MB"),
     ]
     return f"| {' | '.join(cells)} |"
@@ -91,21 +91,10 @@ def _finished(name: str, mean: dict[str, float], base: dict[str, float] | None, 
 def _unfinished(name: str, records: Records) -> str:
     last = records[-1]
     if last["status"] == "time limit":
-        said, after = (
-            f"not done in {last['limit_seconds'] / 60:g} minutes",
-            "&gt; " + f"{last['limit_seconds']:.0f}",
-        )
+        said = f"not done in {last['limit_seconds'] / 60:g} minutes of processor time"
     else:
-        said, after = f"{last['status']}: {last['error']}", f"{last['wall_seconds']:.0f}"
-    cells = [
-        _shown(name),
-        said,
-        *[""] * 3,
-        after,
-        f"{last['cpu_seconds']:.0f}",
-        "",
-        f"{last['peak_mb']:,.0f} MB",
-    ]
+        said = f"{last['status']}: {last['error']}"
+    cells = [_shown(name), said, *[""] * 4, f"{last['cpu_seconds']:.1f}", "", f"{last['peak_mb']:,.0f} MB"]
     return f"| {' | '.join(c.replace('|', '/') for c in cells)} |"
 
 
