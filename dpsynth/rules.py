@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGEST_TABLE", "NoRowError", "Rule", "Support", "TooWideError", "support_of"]
+__all__ = ["LARGEST_TABLE", "NoRowError", "Rule", "Support", "TooWideError", "agreed_tables", "support_of"]
 
 Groups = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -146,12 +146,36 @@ def support_of(sizes: Sequence[int], rules: Sequence[Rule]) -> Support:
         for column, classes in zip(rule.columns, rule.classes, strict=True):
             both = states[column] * (int(classes.max()) + 1) + classes
             states[column] = np.unique(both, return_inverse=True)[1].astype(np.int64)
+    cliques, parents = _eliminate([int(s.max()) + 1 for s in states], rules)
+    return Support(tuple(states), cliques, parents, agreed_tables(states, cliques, parents, rules))
+
+
+def agreed_tables(
+    states: Sequence[Groups],
+    cliques: Sequence[tuple[int, ...]],
+    parents: Sequence[int],
+    rules: Sequence[Rule],
+) -> tuple[Flags, ...]:
+    """Return, for each clique of a junction tree, which cells occur in a row that keeps all rules.
+
+    Args:
+        states: For each column of the domain, the state, from 0, of each code; a rule treats codes of one
+            state alike.
+        cliques: Columns of each table; parents before children.
+        parents: Position of each clique's parent, -1 for a root.
+        rules: Each has its columns in some clique.
+
+    Raises:
+        NoRowError: the rules leave no row.
+        ValueError: a rule's columns are in no clique, or a state holds codes that a rule tells apart.
+    """
     counts = [int(s.max()) + 1 for s in states]
-    cliques, parents = _eliminate(counts, rules)
     tables: list[Flags] = [np.ones([counts[c] for c in clique], dtype=np.bool_) for clique in cliques]
     for rule in rules:
-        home = next(i for i, clique in enumerate(cliques) if set(rule.columns) <= set(clique))
-        tables[home] &= _spread(rule, states, cliques[home])
+        homes = [i for i, clique in enumerate(cliques) if set(rule.columns) <= set(clique)]
+        if not homes:
+            raise ValueError("no clique holds the columns of a rule")
+        tables[homes[0]] &= _spread(rule, states, cliques[homes[0]])
     for i in reversed(range(len(cliques))):
         if not tables[i].any():
             raise NoRowError("the rules leave no row")
@@ -160,7 +184,7 @@ def support_of(sizes: Sequence[int], rules: Sequence[Rule]) -> Support:
     for i, parent in enumerate(parents):
         if parent >= 0:
             tables[i] &= _passed(tables[parent], cliques[parent], cliques[i])
-    return Support(tuple(states), cliques, parents, tuple(tables))
+    return tuple(tables)
 
 
 def _eliminate(
@@ -198,6 +222,8 @@ def _spread(rule: Rule, states: Sequence[Groups], clique: tuple[int, ...]) -> Fl
     for column, classes in zip(rule.columns, rule.classes, strict=True):
         of_state = np.zeros(int(states[column].max()) + 1, dtype=np.int64)
         of_state[states[column]] = classes
+        if not np.array_equal(of_state[states[column]], classes):
+            raise ValueError("a state holds codes that a rule tells apart")
         index.append(of_state)
     table: Flags = rule.allowed[np.ix_(*index)]
     return table.reshape([table.shape[rule.columns.index(c)] if c in rule.columns else 1 for c in clique])

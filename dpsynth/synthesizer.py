@@ -22,6 +22,7 @@ from dpsynth.privacy.curator import Backend, Curator
 from dpsynth.privacy.guarantee import Calculus, Guarantee
 from dpsynth.release.release import Release
 from dpsynth.release.statement import Statement
+from dpsynth.rules import support_of
 from dpsynth.schema import Schema
 
 __all__ = ["Plan", "Synthesizer"]
@@ -270,8 +271,10 @@ def _model_bytes(domain: Domain, stages: tuple[Stage, ...]) -> int:
     denoising = 60 * min(max(domain.sizes), 65_536) + 200 * 8192  # mixture components times cells
     tables = max((s.acts for s in stages), default=0)
     cliques = 0
-    if tables > len(domain):  # more pairs than a tree holds: cliques, and each pair's place in one
+    if tables > len(domain) or domain.rules:  # cliques, and each table's place in one
         cliques = LARGEST_CLIQUE * (4 * len(domain) + tables // 2)
+    if domain.rules:
+        cliques += 4 * sum(table.size for table in support_of(domain.sizes, domain.rules).allowed)
     return 8 * (4 * cells + denoising + cliques)
 
 

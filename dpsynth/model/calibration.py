@@ -23,6 +23,7 @@ __all__ = ["CliqueTree", "Target", "calibrate", "cell_index"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Groups: TypeAlias = npt.NDArray[np.int64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 Index: TypeAlias = npt.NDArray[np.int32]
 
 
@@ -81,9 +82,9 @@ class Target:
     """A marginal to be met.
 
     Attributes:
-        columns: Two or more columns.
+        columns: One or more columns.
         groups: For each, the target's group of each state.
-        table: Probabilities of the groups, positive, of sum 1, one axis a column.
+        table: Probabilities of the groups, of sum 1, one axis a column; positive but where no row may be.
     """
 
     columns: tuple[int, ...]
@@ -131,6 +132,7 @@ def calibrate(
     margins: Sequence[Floats],
     targets: Sequence[Target],
     *,
+    allowed: Sequence[Flags] | None = None,
     sweeps: int = 15,
     tolerance: float = 1e-4,
 ) -> tuple[tuple[Floats, ...], float]:
@@ -140,6 +142,8 @@ def calibrate(
         tree: The cliques.
         margins: Distribution of each column; where the fit starts, as a product.
         targets: Marginals to be met; the columns of each lie in some clique.
+        allowed: For each clique, where its table may be positive; these agree with each other, and each
+            column in question has a target of its own. Everywhere if not given.
         sweeps: Most rounds over all targets.
         tolerance: Mean L1 gap of a target below which to stop.
 
@@ -150,6 +154,8 @@ def calibrate(
     from dpsynth.model.kernels import scale_to  # noqa: PLC0415  -- lazy: numba costs 0.4 s at import
 
     tables = [_outer([margins[c] for c in clique]).ravel() for clique in tree.cliques]
+    if allowed is not None:
+        tables = [table * flags.ravel() for table, flags in zip(tables, allowed, strict=True)]
     links = [_link(tree, i) for i in range(len(tree.cliques))]
     assigned: list[list[tuple[Index, Floats, Floats]]] = [[] for _ in tree.cliques]
     for target in targets:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dpsynth.domain import Axis, Domain
 from dpsynth.model.groups import group_sums
+from dpsynth.rules import Rule
 
 __all__ = [
     "LARGEST_MARGINAL",
@@ -121,11 +122,17 @@ def estimates_to_arrays(
         "axes": [{"name": a.name, "size": a.size, "ordered": a.ordered} for a in domain],
         "estimates": [{"columns": list(e.columns)} for e in estimates],
     }
+    if domain.rules:
+        meta["rules"] = [{"columns": list(rule.columns)} for rule in domain.rules]
     arrays: dict[str, npt.NDArray[Any]] = {f"node_{i}": node for i, node in enumerate(nodes)}
     for i, estimate in enumerate(estimates):
         arrays[f"estimate_{i}_table"] = estimate.table
         for j, groups in enumerate(estimate.groups):
             arrays[f"estimate_{i}_groups_{j}"] = groups
+    for i, rule in enumerate(domain.rules):
+        arrays[f"rule_{i}_allowed"] = rule.allowed.astype(np.int64)
+        for j, classes in enumerate(rule.classes):
+            arrays[f"rule_{i}_classes_{j}"] = classes
     return meta, arrays
 
 
@@ -140,6 +147,7 @@ def estimates_from_arrays(
     try:
         axes = tuple(Axis(str(a["name"]), int(a["size"]), int(a["ordered"])) for a in meta["axes"])
         held = [tuple(int(c) for c in e["columns"]) for e in meta["estimates"]]
+        ruled = [tuple(int(c) for c in r["columns"]) for r in meta.get("rules", ())]
         total = float(meta["total"])
     except OverflowError:
         raise ValueError("a number of the model is infinite or far too large") from None
@@ -152,7 +160,18 @@ def estimates_from_arrays(
         )
         for i, columns in enumerate(held)
     )
-    return Domain(axes), total, nodes, estimates
+    return Domain(axes, _rules_from(arrays, ruled)), total, nodes, estimates
+
+
+def _rules_from(arrays: Mapping[str, npt.NDArray[Any]], ruled: Sequence[tuple[int, ...]]) -> tuple[Rule, ...]:
+    rules = []
+    for i, columns in enumerate(ruled):
+        allowed = read_array(arrays, f"rule_{i}_allowed", np.int64)
+        if not np.isin(allowed, (0, 1)).all():
+            raise ValueError("a rule's table does not hold 0 and 1")
+        classes = tuple(read_array(arrays, f"rule_{i}_classes_{j}", np.int64) for j in range(len(columns)))
+        rules.append(Rule(columns, classes, allowed.astype(np.bool_)))
+    return tuple(rules)
 
 
 def read_array(

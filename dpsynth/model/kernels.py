@@ -55,6 +55,7 @@ def polish(  # noqa: C901, PLR0917  -- one inner loop; numba compiles positional
     degree: Integers,
     partners: Integers,
     places: Integers,
+    tables: int,
     pool: Integers,
     first: int,
     proposals: int,
@@ -64,11 +65,14 @@ def polish(  # noqa: C901, PLR0917  -- one inner loop; numba compiles positional
 
     A proposal takes the next value of the table, row by row, and a new one for it at random from the column's
     pool. It moves one row in one column's counts and in every table of that column; what it changes of
-    ``sum weight * (counts - target)**2`` is read off ``excess = counts - target`` in two cells of each.
+    ``sum weight * (counts - target)**2`` is read off ``excess = counts - target`` in two cells of each. Rules
+    are laid out like tables, after them: a proposal that would put a row into a cell of positive excess there
+    is refused.
 
     Args:
         rows: Codes, shape ``(n, d)``; changed in place.
-        excess: One-way excesses of all columns, then those of all tables, flattened; changed in place.
+        excess: One-way excesses of all columns, then those of all tables, flattened; changed in place. For a
+            rule, 1 where no row may be, else 0; not changed.
         weight: What the square of each excess counts.
         column_start: Offset of each column's one-way excess in ``excess``.
         table_start: Offset of each table in ``excess``.
@@ -80,6 +84,7 @@ def polish(  # noqa: C901, PLR0917  -- one inner loop; numba compiles positional
         degree: Number of tables of each column.
         partners: Numbers of those tables, shape ``(d, most tables)``.
         places: The column's own place in ``members`` for each of them, of the same shape.
+        tables: How many of the tables are targets; those after them are rules.
         pool: Codes to propose, shape ``(d, any)``.
         first: The value to start at, counted row by row.
         proposals: How many changes to try.
@@ -113,9 +118,13 @@ def polish(  # noqa: C901, PLR0917  -- one inner loop; numba compiles positional
                 for i in range(member_start[t], member_start[t + 1]):
                     if i != own:
                         offset += groups[group_start[i] + rows[row, members[i]]] * strides[i]
-                lowered[cells] = offset + before * strides[own]
-                raised[cells] = offset + after * strides[own]
-                cells += 1
+                if t < tables:
+                    lowered[cells] = offset + before * strides[own]
+                    raised[cells] = offset + after * strides[own]
+                    cells += 1
+                elif excess[offset + after * strides[own]] > 0.0:
+                    cells = 0
+                    break
         change = 0.0
         for j in range(cells):
             low, high = lowered[j], raised[j]

@@ -4,6 +4,7 @@ A network holds three things that agree: one-way distributions at full resolutio
 and larger sets of columns, at the resolutions they were measured; and calibrated clique tables of a junction
 tree, whose states are groups of codes. Cliques carry as many estimated tables as fit below a size limit; the
 others are met on the rows themselves (:mod:`.polishing`) and in :meth:`NetworkModel.marginal` by raking.
+Rules of the domain are zeros of clique tables; no row is ever drawn into one, nor polished into one.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ from dpsynth.model.polishing import polish_rows
 from dpsynth.model.raking import common_classes, raked, share_within
 from dpsynth.model.refinement import followed_tables
 from dpsynth.model.sampling import Method, draw_given, draw_within
+from dpsynth.rules import agreed_tables
 
 __all__ = ["NetworkModel"]
 
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +60,8 @@ class NetworkModel:
         tables: Joint probabilities of each clique's states.
 
     Raises:
-        ValueError: arrays that do not fit the domain or each other, are negative or not finite, or whose sums
-            or margins disagree.
+        ValueError: arrays that do not fit the domain or each other, are negative or not finite, whose sums or
+            margins disagree, or that give probability to what a rule of the domain forbids.
     """
 
     domain: Domain
@@ -95,6 +98,15 @@ class NetworkModel:
                 here, there = self._sum(i, shared), self._sum(parent, shared)
                 if np.abs(here - there).max() > TOLERANCE:
                     raise ValueError("two neighbouring cliques disagree on the columns they share")
+        for table, allowed in zip(self.tables, self.allowed(), strict=True):
+            if allowed is not None and table[~allowed].any():
+                raise ValueError("a clique's table gives probability to what a rule forbids")
+
+    def allowed(self) -> Sequence[Flags | None]:
+        """Return where rows that keep the domain's rules may be, in each clique; ``None`` for everywhere."""
+        if not self.domain.rules:
+            return [None] * len(self.tables)
+        return agreed_tables(self.groups, self.tree.cliques, self.tree.parents, self.domain.rules)
 
     @property
     def links(self) -> tuple[tuple[str, ...], ...]:
@@ -211,6 +223,7 @@ class NetworkModel:
         """
         check_draw(n, method)
         states: dict[int, Codes] = {}
+        everywhere = self.allowed()
         for i, clique in enumerate(self.tree.cliques):
             shared = self.tree.separator(i)
             fresh = [c for c in clique if c not in shared]
@@ -219,7 +232,11 @@ class NetworkModel:
             for column in shared:
                 given = given * self.tree.sizes[column] + states[column]
             cells = math.prod(self.tree.sizes[c] for c in shared)
-            drawn = draw_given(given, self.tables[i].transpose(order).reshape(cells, -1), rng, method)
+            table = self.tables[i].transpose(order).reshape(cells, -1)
+            if (allowed := everywhere[i]) is not None:  # where no mass is left, any cell that may be
+                left = table.sum(axis=1, keepdims=True) > 0
+                table = np.where(left, table, allowed.transpose(order).reshape(cells, -1))
+            drawn = draw_given(given, table, rng, method)
             for column in reversed(fresh):
                 drawn, states[column] = np.divmod(drawn, self.tree.sizes[column])
         columns = [
@@ -229,7 +246,7 @@ class NetworkModel:
         if method == "iid":
             return columns
         followed, weights = followed_tables(self.domain, self.estimates, self._distributions)
-        return polish_rows(columns, self.nodes, followed, rng, weights=weights)
+        return polish_rows(columns, self.nodes, followed, rng, weights=weights, rules=self.domain.rules)
 
     def _states(self, column: int) -> Floats:
         return group_sums(self.groups[column], self.nodes[column])

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.model.estimates import Estimate
+from dpsynth.rules import Rule
 
 __all__ = ["polish_rows"]
 
@@ -30,7 +31,7 @@ Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 _Numbers: TypeAlias = npt.NDArray[Any]
 _Problem: TypeAlias = tuple[
-    Floats, Floats, Codes, Codes, Codes, Codes, Codes, _Numbers, Codes, Codes, Codes, Codes
+    Floats, Floats, Codes, Codes, Codes, Codes, Codes, _Numbers, Codes, Codes, Codes, Codes, int
 ]
 
 _WORTHWHILE = 0.003
@@ -47,6 +48,7 @@ def polish_rows(
     rng: np.random.Generator,
     *,
     weights: Sequence[float] | None = None,
+    rules: Sequence[Rule] = (),
     effort: float = 30.0,
 ) -> list[Codes]:
     """Return the rows after at most ``effort * n * d`` proposed changes, each made if it lowers the distance.
@@ -60,6 +62,7 @@ def polish_rows(
         estimates: Estimated tables of two or more columns, at their own groupings.
         rng: Source of chance.
         weights: Positive weight of each estimate; 1 if not given. One-way tables have weight 1.
+        rules: Kept by every row given, and by every row returned.
         effort: Most proposals for each value of the table. A round of one for each, or of 4096 where the
             table has fewer values, ends the polishing when fewer than 3 in 1,000 were accepted. Large
             tables with many estimates get fewer rounds, at least one.
@@ -73,7 +76,8 @@ def polish_rows(
     from dpsynth.model.kernels import polish  # noqa: PLC0415  -- lazy: numba costs 0.4 s at import
 
     rows = np.stack(columns, axis=1).astype(np.int32)
-    problem = _problem(columns, nodes, estimates, [1.0] * len(estimates) if weights is None else weights)
+    known = [1.0] * len(estimates) if weights is None else weights
+    problem = _problem(columns, nodes, estimates, known, rules)
     affordable = max(1.0, _MOST_VISITS / (n * sum(len(e.columns) for e in estimates)))
     most, whole = int(min(effort, affordable) * n * d), max(n * d, _SHORTEST)
     for done in range(0, most, whole):
@@ -87,39 +91,47 @@ def polish_rows(
 
 
 def _problem(
-    columns: Sequence[Codes], nodes: Sequence[Floats], estimates: Sequence[Estimate], weights: Sequence[float]
+    columns: Sequence[Codes],
+    nodes: Sequence[Floats],
+    estimates: Sequence[Estimate],
+    weights: Sequence[float],
+    rules: Sequence[Rule],
 ) -> _Problem:
     """Return the arrays that :func:`dpsynth.model.kernels.polish` works on, in its order."""
     n, d = columns[0].size, len(columns)
     counts = [np.bincount(c, minlength=p.size) for c, p in zip(columns, nodes, strict=True)]
     partners: list[list[tuple[int, int]]] = [[] for _ in range(d)]
-    member_start = np.cumsum([0, *(len(e.columns) for e in estimates)])
-    for t, estimate in enumerate(estimates):
+    for estimate in estimates:
         codes = [g[columns[c]] for c, g in zip(estimate.columns, estimate.groups, strict=True)]
         cells = np.ravel_multi_index(codes, estimate.table.shape)
         counts.append(np.bincount(cells, minlength=estimate.table.size))
-        for place, column in enumerate(estimate.columns, member_start[t]):
+    held = [*(e.columns for e in estimates), *(r.columns for r in rules)]
+    shapes = [*(e.table.shape for e in estimates), *(r.allowed.shape for r in rules)]
+    member_start = np.cumsum([0, *map(len, held)])
+    for t in (*range(len(estimates), len(held)), *range(len(estimates))):  # rules refuse early
+        for place, column in enumerate(held[t], member_start[t]):
             partners[column].append((t, place))
     padded = np.zeros((2, d, max(map(len, partners))), dtype=np.int64)
     for column, tables in enumerate(partners):
         padded[:, column, : len(tables)] = np.array(tables, dtype=np.int64).reshape(-1, 2).T
-    groups = [g for e in estimates for g in e.groups]
+    groups = [*(g for e in estimates for g in e.groups), *(g for r in rules for g in r.classes)]
     expected = n * np.concatenate([*nodes, *(e.table.ravel() for e in estimates)])
     singles = [1.0] * sum(p.size for p in nodes)
     weight = np.concatenate([singles, np.repeat(weights, [e.table.size for e in estimates])])
     return (
-        np.concatenate(counts) - expected,
+        np.concatenate([np.concatenate(counts) - expected, *(1.0 - r.allowed.ravel() for r in rules)]),
         weight / np.sqrt(expected + _FEW),
         _starts([p.size for p in nodes]),
-        sum(p.size for p in nodes) + _starts([e.table.size for e in estimates]),
+        sum(p.size for p in nodes) + _starts([math.prod(shape) for shape in shapes]),
         member_start,
-        np.array([c for e in estimates for c in e.columns]),
-        np.array([step for e in estimates for step in _strides(e.table.shape)]),
+        np.array([c for members in held for c in members]),
+        np.array([step for shape in shapes for step in _strides(shape)]),
         np.concatenate(groups).astype(np.int32),
         _starts([g.size for g in groups]),
         np.array([len(p) for p in partners]),
         padded[0],
         padded[1],
+        len(estimates),
     )
 
 

@@ -12,11 +12,13 @@ from dpsynth.domain import Domain
 from dpsynth.model.calibration import CliqueTree, Target, calibrate
 from dpsynth.model.estimates import Estimate
 from dpsynth.model.estimation import estimate_marginals
-from dpsynth.model.groups import group_sums
+from dpsynth.model.groups import coarser_group, group_sums
 from dpsynth.model.network import NetworkModel
 from dpsynth.model.tree import TreeModel
 from dpsynth.model.triangulation import widest_forest
+from dpsynth.model.zeros import keep_rules, ruled_states
 from dpsynth.privacy.curator import Measurement
+from dpsynth.rules import agreed_tables, support_of
 
 __all__ = ["LARGEST_CLIQUE", "Model", "fit_model", "fit_network", "processing_of", "read_model"]
 
@@ -38,6 +40,8 @@ def fit_model(domain: Domain, one_ways: Sequence[Measurement], tables: Sequence[
     """
     estimate, nodes, estimates = estimate_marginals(domain, one_ways, tables)
     total = max(estimate, 0.0)
+    if domain.rules:
+        return fit_network(domain, total, *keep_rules(domain, nodes, estimates))
     if _is_forest(len(domain), estimates):
         return TreeModel(domain, total, nodes, estimates)
     return fit_network(domain, total, nodes, estimates)
@@ -58,23 +62,37 @@ def fit_network(
     is triangulated anew, which may make room for more. A column of one state depends on nothing and stays
     alone: no clique has more columns than an array has axes.
 
+    The columns of each rule of the domain are in one clique, whatever its cells; states do not mix what rules
+    tell apart, and tables are zero where no row that keeps the rules can be.
+
     Args:
         domain: The columns.
         total: Noisy number of rows.
         nodes: One-way distribution of each column.
-        estimates: Estimated tables, margins agreeing with ``nodes``.
+        estimates: Estimated tables, margins agreeing with ``nodes``. Where the domain has rules, as
+            :func:`keep_rules` leaves them.
         largest: Most cells of one clique.
     """
     groups = _finest(domain, estimates)
+    held: tuple[tuple[int, ...], ...] = ()
+    if domain.rules:
+        support = support_of(domain.sizes, domain.rules)
+        groups, held = ruled_states(support, groups, largest), support.cliques
     sizes = [int(g.max()) + 1 for g in groups]
     strongest = sorted(
         (e for e in estimates if min(sizes[c] for c in e.columns) > 1), key=lambda e: -_dependence(e)
     )
-    forest = widest_forest(sizes, [e.columns for e in strongest], largest)
+    strongest = [e for e in strongest if _is_coarser(e, groups)]
+    forest = widest_forest(sizes, [e.columns for e in strongest], largest, held=held)
     targets = [_target(e, groups) for e in strongest if forest.covers(e.columns)]
     tree = CliqueTree(tuple(sizes), *forest.ordered())
     margins = [group_sums(g, node) for g, node in zip(groups, nodes, strict=True)]
-    tables, _ = calibrate(tree, margins, targets)
+    allowed = None
+    if domain.rules:
+        allowed = agreed_tables(groups, tree.cliques, tree.parents, domain.rules)
+        ruled = sorted({c for rule in domain.rules for c in rule.columns})
+        targets += [Target((c,), (np.arange(sizes[c]),), margins[c]) for c in ruled]
+    tables, _ = calibrate(tree, margins, targets, allowed=allowed)
     return NetworkModel(domain, total, nodes, estimates, groups, tree, tables)
 
 
@@ -125,6 +143,14 @@ def _finest(domain: Domain, estimates: Sequence[Estimate]) -> tuple[Groups, ...]
             if groups.max() > finest[column].max():
                 finest[column] = groups
     return tuple(finest)
+
+
+def _is_coarser(estimate: Estimate, groups: Sequence[Groups]) -> bool:
+    """Whether the states of a table's columns tell apart all that the table tells apart."""
+    return all(
+        np.array_equal(coarser_group(groups[c], grouping)[groups[c]], grouping)
+        for c, grouping in zip(estimate.columns, estimate.groups, strict=True)
+    )
 
 
 def _dependence(estimate: Estimate) -> float:

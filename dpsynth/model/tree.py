@@ -67,6 +67,8 @@ class TreeModel:
     estimates: tuple[Estimate, ...]
 
     def __post_init__(self) -> None:
+        if self.domain.rules:
+            raise ValueError("a tree cannot keep rules across columns; a network can")
         check_estimates(self.domain, self.total, self.nodes, self.estimates)
         component = list(range(len(self.domain)))
         for edge in self.estimates:

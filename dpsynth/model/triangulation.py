@@ -55,7 +55,12 @@ def triangulate(sizes: Sequence[int], sets: Iterable[Sequence[int]]) -> Junction
 
 
 def widest_forest(
-    sizes: Sequence[int], sets: Sequence[Sequence[int]], largest: int, *, rounds: int = 3
+    sizes: Sequence[int],
+    sets: Sequence[Sequence[int]],
+    largest: int,
+    *,
+    held: Sequence[Sequence[int]] = (),
+    rounds: int = 3,
 ) -> JunctionForest:
     """Return a junction forest that holds as many sets of columns as fit, the first ones first.
 
@@ -67,13 +72,15 @@ def widest_forest(
         sizes: Number of states of each column.
         sets: Columns that should be together, most wanted first.
         largest: Most cells of a clique that a set makes.
+        held: Columns that must be together whatever the cells: the cliques of a triangulated graph.
         rounds: Most triangulations.
     """
-    forest = JunctionForest(sizes)
+    forest = triangulate(sizes, held) if held else JunctionForest(sizes)
+    most = max(largest, *sizes, *map(forest.cells, held))
     left = _grow(forest, sets, largest)
     for _ in range(rounds):
-        anew = triangulate(sizes, [columns for columns in sets if forest.covers(columns)])
-        too_large = max(map(anew.cells, anew.cliques.values())) > max(largest, *sizes)
+        anew = triangulate(sizes, [*held, *(columns for columns in sets if forest.covers(columns))])
+        too_large = max(map(anew.cells, anew.cliques.values())) > most
         if too_large or total_cells(anew) >= total_cells(forest):
             break
         forest, before = anew, len(left)

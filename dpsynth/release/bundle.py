@@ -125,6 +125,9 @@ class Bundle:
         for i, estimate in enumerate(meta["estimates"]):
             expected[f"estimate_{i}_table"] = "<f8"
             expected |= {f"estimate_{i}_groups_{j}": "<i8" for j in range(len(estimate["columns"]))}
+        for i, rule in enumerate(meta.get("rules", ())):
+            expected[f"rule_{i}_allowed"] = "<i8"
+            expected |= {f"rule_{i}_classes_{j}": "<i8" for j in range(len(rule["columns"]))}
         if meta["model"] == "network":
             expected |= {f"states_{i}": "<i8" for i in range(len(meta["axes"]))}
             expected |= {f"clique_{i}": "<f8" for i in range(len(meta["cliques"]))}
@@ -207,7 +210,7 @@ def _release(bundle: Bundle) -> Release:
         raise ReleaseError(f"{altered[0]} was altered or damaged; {_NEXT}")
     schema, model = bundle.schema(), bundle.model()
     if model.domain != domain_of(schema):
-        raise ReleaseError("the model's columns are not those of schema.yaml")
+        raise ReleaseError("the model's columns and rules are not those of schema.yaml")
     measurements = bundle.measurements(model.domain)
     return Release(schema, bundle.layout(), model, measurements, bundle.statement())
 
@@ -300,13 +303,17 @@ def _check_model(meta: dict[str, Any]) -> None:
     fields: dict[str, Any] = {"model": str, "total": (float, int), "axes": list, "estimates": list}
     if meta.get("model") == "network":
         fields |= {"cliques": list, "parents": list}
+    if "rules" in meta:
+        fields["rules"] = list
     check_fields(meta, fields, "model.json")
     number(meta["total"], "model.json: total")
     for i, axis in enumerate(meta["axes"]):
         check_fields(axis, {"name": str, "size": int, "ordered": int}, f"model.json, axis {i}")
     for i, estimate in enumerate(meta["estimates"]):
         check_fields(estimate, {"columns": list}, f"model.json, estimate {i}")
-    held = [estimate["columns"] for estimate in meta["estimates"]]
+    for i, rule in enumerate(meta.get("rules", ())):
+        check_fields(rule, {"columns": list}, f"model.json, rule {i}")
+    held = [item["columns"] for item in (*meta["estimates"], *meta.get("rules", ()))]
     for numbers in [*held, *meta.get("cliques", ()), meta.get("parents", [])]:
         if not isinstance(numbers, list) or any(type(column) is not int for column in numbers):
             raise ReleaseError("model.json: columns, cliques and parents are lists of whole numbers")

@@ -257,7 +257,7 @@ def _unpaid(measurement: Measurement, entry: Entry, names: tuple[str, ...]) -> s
 
 def _model(model: Model, domain: object) -> _Finding:
     if model.domain != domain:
-        return False, "names, sizes or order of its columns are not those the schema gives"
+        return False, "names, sizes, order or rules of its columns are not those the schema gives"
     return True, f"its {len(model.domain)} columns have the codes that the schema gives them"
 
 

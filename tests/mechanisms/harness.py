@@ -14,6 +14,7 @@ from dpsynth.privacy import noise
 from dpsynth.privacy.curator import Curator
 from dpsynth.privacy.guarantee import Guarantee
 from dpsynth.privacy.sealed import CodedTable
+from dpsynth.rules import Rule
 
 
 def script_noise(monkeypatch, seed):
@@ -44,6 +45,15 @@ def random_table(sizes, rows, seed=0):
     return Domain(axes), codes
 
 
+def ruled():
+    """A chain with rules that its rows break: one column follows from another, one is at most another."""
+    domain, codes = chain()
+    eight = np.arange(8)
+    follows = Rule.over((1, 0), (eight, eight), np.eye(8, dtype=bool))
+    order = Rule.over((2, 4), (eight, eight), eight[:, None] <= eight[None, :])
+    return Domain(domain.axes, (follows, order)), codes
+
+
 TABLES = {
     "one column": lambda: random_table([9], 500),
     "two columns": lambda: random_table([9, 4], 500),
@@ -54,6 +64,7 @@ TABLES = {
     "no rows": lambda: random_table([6, 5, 4], 0),
     "one row": lambda: random_table([6, 5, 4], 1),
     "chain": chain,
+    "rules across columns": ruled,
 }
 
 

@@ -110,6 +110,7 @@ class Laws:
         model = fit(curator.domain, measured)
         rows = model.sample(30, np.random.default_rng(0))
         assert all(c.size == 30 for c in rows)
+        assert all(rule.keeps(rows).all() for rule in curator.domain.rules)
 
     def test_progress_goes_up_to_one_in_every_stage(self, table, monkeypatch):
         script_noise(monkeypatch, 3)

@@ -14,6 +14,7 @@ from hypothesis import given
 from dpsynth.errors import SchemaError
 from dpsynth.schema import Schema, UnitColumn, json_schema
 from dpsynth.schema.columns import KINDS
+from dpsynth.schema.constraints import CONSTRAINTS
 from tests.schema.test_columns import BAD
 from tests.strategies.schemas import schemas
 
@@ -125,8 +126,25 @@ def test_the_example_of_the_reference_is_a_schema():
     CHECKER.validate(schema.to_dict())
 
 
+def test_the_rules_of_the_reference_are_constraints():
+    columns = """\
+privacy_unit: row
+columns:
+  age: {kind: integer, missing: false, lower: 0, upper: 120}
+  marital: {kind: categorical, missing: false, values: [single, married, widowed]}
+  education: {kind: ordinal, missing: false, values: [none, primary, secondary, tertiary]}
+  education_number: {kind: integer, missing: false, lower: 1, upper: 4}
+  admitted: {kind: date, missing: false, lower: 2020-01-01, upper: 2024-12-31}
+  discharged: {kind: date, missing: true, lower: 2020-01-01, upper: 2025-12-31}
+"""
+    schema = Schema.loads(columns + _blocks()[1])
+    assert [c.kind for c in schema.constraints] == list(CONSTRAINTS)
+    assert Schema.loads(schema.to_yaml()) == schema
+    CHECKER.validate(schema.to_dict())
+
+
 def test_the_marked_example_of_the_reference_awaits_review():
-    schema = Schema.loads("privacy_unit: row\n" + _blocks()[1])
+    schema = Schema.loads("privacy_unit: row\n" + _blocks()[2])
     assert schema.review == ("columns.age.missing", "columns.age.lower", "columns.age.upper")
 
 
