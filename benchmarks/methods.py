@@ -81,7 +81,7 @@ PEERS = {p.name: p for p in (DPSYNTH, PRIVATE_PGM, GOOGLE, DPMM, SMARTNOISE, OPE
 
 _FLOAT = "numpy floats"
 _MIXED = "OpenDP floats, selection by numpy"
-_KEPT_ROWS = "the synthetic table has as many rows as the real one, which is not accounted for"
+_KEPT_ROWS = "it does not measure the number of rows: the synthetic table has exactly as many as the real one"
 _SELECTION = (
     "its selection treats the score as monotone, which it is not: it costs four times the zCDP booked for it "
     "(a tenth of the mechanism's budget)"

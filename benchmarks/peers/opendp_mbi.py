@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from adapter import Request, Steps, main
 
+FILLED = "nulls, which the table never had, filled from the column's other values"
+
 
 def budget(dp, epsilon: float, delta: float) -> float:
     """Return the largest rho whose conversion by OpenDP is within the guarantee."""
@@ -38,19 +40,13 @@ def synthesize(request: Request, steps: Steps):
         release = query.contingency_table(keys=keys, algorithm=algorithms[request.mechanism]()).release()
     with steps("sample"):
         frame = release.synthesize().to_pandas()
-    nulls = 0
     rng = np.random.default_rng()
+    found = bool(frame.isna().to_numpy().any())
     for column, size in request.domain.items():
         absent = frame[column].isna()
-        nulls += int(absent.sum())
         known = frame.loc[~absent, column].to_numpy()
         frame.loc[absent, column] = rng.choice(known if known.size else np.arange(size), int(absent.sum()))
-    notes = (
-        [f"{nulls:,} nulls, which the table never had, filled from the column's other values"]
-        if nulls
-        else []
-    )
-    return frame.astype("int64"), notes
+    return frame.astype("int64"), [FILLED] if found else []
 
 
 if __name__ == "__main__":
