@@ -12,6 +12,7 @@ import typer
 from dpsynth.cli.options import AsJson, Force, Quiet
 from dpsynth.cli.paths import replacing, require_room
 from dpsynth.cli.screen import screen_of
+from dpsynth.cli.where import conditions_of
 from dpsynth.errors import InputError
 
 __all__ = ["sample"]
@@ -38,7 +39,9 @@ def sample(
     ],
     rows: Annotated[
         int | None,
-        typer.Option("-n", "--rows", metavar="N", help="Rows to draw.", show_default="the noisy total"),
+        typer.Option(
+            "-n", "--rows", metavar="N", help="Rows to draw.", show_default="as many as are estimated"
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -48,6 +51,16 @@ def sample(
         MethodName,
         typer.Option("--method", help="Counts as close to the model as integers allow, or independent rows."),
     ] = MethodName.systematic,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="CONDITION",
+            help="Rows with these values only: sex=Female, ward=north,south, age=30..40, paid=missing. "
+            "May be repeated, once a column.",
+            show_default=False,
+        ),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -67,18 +80,19 @@ def sample(
     with screen.progress() as report:
         report("reading the release", 0.0)
         found = bundle.load(release)
-        n = round(found.model.total) if rows is None else rows
+        conditions = conditions_of(found.schema, where or [])
         report("drawing rows", 0.0)
-        table = found.sample(n, seed=chosen, method=method.value, frame="pandas")
+        table = found.sample(rows, seed=chosen, method=method.value, frame="pandas", where=conditions)
         with replacing(out) as file:
             write_table(table, file, found.schema, progress=lambda done: report("writing rows", done))
     screen.show(
         {
             "table": str(out),
-            "rows": n,
+            "rows": len(table),
             "columns": list(map(str, table.columns)),
             "seed": chosen,
             "method": method.value,
+            "where": where or [],
         },
-        f"Wrote {out}: {n:,} rows, {len(table.columns)} columns (seed {chosen})",
+        f"Wrote {out}: {len(table):,} rows, {len(table.columns)} columns (seed {chosen})",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,22 @@ import numpy.typing as npt
 from dpsynth.data.arrow_frame import arrow_table, polars_frame
 from dpsynth.data.bounding import keep_rows, unit_ids
 from dpsynth.data.constraining import cut_for, rule_of
+from dpsynth.data.evidence import held_orderings, kept_to, stated, weights_of
 from dpsynth.data.identifiers import Keys, generate
 from dpsynth.data.labels import LabelCoder
 from dpsynth.data.layout import Layout, is_readable
 from dpsynth.data.numeric import NumericCoder, too_fine
+from dpsynth.data.ordering import Ordering
 from dpsynth.data.pandas_frame import pandas_frame
 from dpsynth.data.plain import Coder, Plain
 from dpsynth.data.source import Source
 from dpsynth.domain import Axis, Domain
-from dpsynth.errors import DataError
+from dpsynth.errors import DataError, InputError
 from dpsynth.privacy.sealed import CodedTable
 from dpsynth.rules import NoRowError, Rule, TooWideError, support_of
 from dpsynth.schema import Schema, UnitColumn
 from dpsynth.schema.columns import Date, Datetime, Identifier, Integer, Real
+from dpsynth.schema.ranges import Condition
 
 __all__ = ["Codec"]
 
@@ -158,8 +161,38 @@ class Codec:
         column = source.load(self.domain.names)
         return [self._coders[name].encode(column(name)) for name in self.domain.names]
 
+    def conditions(self, said: Mapping[str, Any]) -> dict[str, Condition]:
+        """Return what is said of learned columns, checked against the schema.
+
+        Args:
+            said: For each column a value, a list of values, ``None`` for missing, or a
+                :class:`~dpsynth.schema.Range`.
+
+        Raises:
+            InputError: a column that is unknown or never learned, a value that it cannot hold, or a range
+                that holds none of its values.
+        """
+        for name in said:
+            if name not in self._coders:
+                why = "is never learned" if name in self.schema.columns else "is not in the schema"
+                raise InputError(f"column {str(name)!r} {why}")
+        return {name: stated(name, self.schema.columns[name], value) for name, value in said.items()}
+
+    def evidence(self, conditions: Mapping[str, Condition]) -> dict[int, npt.NDArray[np.float64]]:
+        """Return, for each column that a condition is about, the share of each code that it leaves.
+
+        Args:
+            conditions: As :meth:`conditions` returns them.
+        """
+        return {self.domain.index(n): weights_of(self._coders[n], c) for n, c in conditions.items()}
+
     def decode(
-        self, codes: Sequence[npt.NDArray[np.integer[Any]]], layout: Layout, rng: np.random.Generator
+        self,
+        codes: Sequence[npt.NDArray[np.integer[Any]]],
+        layout: Layout,
+        rng: np.random.Generator,
+        *,
+        conditions: Mapping[str, Condition] | None = None,
     ) -> Any:
         """Write codes as a table in the source's kind of frame and dtypes, columns in schema order.
 
@@ -170,29 +203,42 @@ class Codec:
             codes: One array per axis of :attr:`domain`, all of one length.
             layout: The frame kind and dtypes to write; columns it does not name get their natural dtype.
             rng: Chance for values inside bins and for identifiers.
+            conditions: As :meth:`conditions` returns them: values inside a bin that a condition cuts are
+                drawn from the part where it holds.
 
         Returns:
             A frame of ``len(codes[0])`` rows.
 
         Raises:
+            InputError: conditions cut bins of two columns that a constraint compares.
             DataError: the arrays do not fit the domain, an identifier's format is too short for so many
                 rows, or the frame's library is not installed.
         """
         self._check_codes(codes)
+        coders, orderings = self._kept_to(conditions or {})
         by_name = dict(zip(self.domain.names, codes, strict=True))
         columns: dict[str, Plain | Keys] = {}
         for name, spec in self.schema.columns.items():
             if name in by_name:
-                coder = self._coders[name]
+                coder = coders[name]
                 columns[name] = Plain(coder, coder.decode(by_name[name], rng))
             elif isinstance(spec, Identifier):
                 columns[name] = generate(name, spec, len(codes[0]), rng)
-        for ordering in self._orderings:
+        for ordering in orderings:
             drawn = {n: column.drawn for n in ordering.coders if isinstance(column := columns[n], Plain)}
             settled = ordering.settle({n: by_name[n] for n in drawn}, drawn, rng)
             columns |= {n: Plain(self._coders[n], settled[n]) for n in drawn}
         write = {"pandas": pandas_frame, "polars": polars_frame, "pyarrow": arrow_table}[layout.frame]
         return write(layout, columns)
+
+    def _kept_to(self, conditions: Mapping[str, Condition]) -> tuple[dict[str, Coder], list[Ordering]]:
+        """Return the coders and orderings that draw only values for which the conditions hold."""
+        coders = dict(self._coders)
+        for name, condition in conditions.items():
+            coder = coders[name]
+            if isinstance(coder, NumericCoder):
+                coders[name] = kept_to(coder, condition)
+        return coders, held_orderings(self._orderings, coders, conditions) if conditions else self._orderings
 
     def _check_codes(self, codes: Sequence[npt.NDArray[np.integer[Any]]]) -> None:
         if len(codes) != len(self.domain):

@@ -33,10 +33,12 @@ class Lattice:
     Attributes:
         length: Number of points, at least 1 and at most ``2**62``.
         starts: First point of each bin, increasing from 0; ``None`` when every point is its own bin.
+        held: Spans of points, increasing and apart, outside of which none is drawn; ``None`` for all points.
     """
 
     length: int
     starts: Ints | None
+    held: tuple[range, ...] | None = None
 
     @classmethod
     def cut(
@@ -88,12 +90,54 @@ class Lattice:
             return points
         return np.searchsorted(self.starts, points, side="right") - 1
 
+    def reach(self) -> tuple[Ints, Ints]:
+        """Return :meth:`bounds`, narrowed to between the first and the last point that may be drawn."""
+        low, high = self.bounds()
+        if self.held:
+            low, high = np.maximum(low, self.held[0].start), np.minimum(high, self.held[-1].stop)
+        return low, high
+
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Return the share of each bin's points that may be drawn."""
+        low, high = self.bounds()
+        return (self._rank(high) - self._rank(low)) / (high - low)
+
     def draw(self, bins: Ints, rng: np.random.Generator) -> Ints:
-        """Return one point uniformly from each given bin; a bin of one point needs no chance."""
+        """Return one point uniformly from those of each given bin that may be drawn, or any if none may.
+
+        A bin of one point needs no chance.
+        """
         if self.starts is None:
             return bins.astype(np.int64)
         low, high = (ends[bins] for ends in self.bounds())
+        if self.held is not None:
+            return self._draw_held(low, high, rng)
         points = low.copy()
         wide = np.flatnonzero(high - low > 1)
         points[wide] = rng.integers(low[wide], high[wide])
         return points
+
+    def _draw_held(self, low: Ints, high: Ints, rng: np.random.Generator) -> Ints:
+        first, beyond = self._rank(low), self._rank(high)
+        some = np.flatnonzero(beyond > first)
+        ranks = rng.integers(first[some], beyond[some])
+        starts, before = self._spans()
+        span = np.searchsorted(before, ranks, side="right") - 1
+        points = low.copy()
+        points[some] = starts[span] + ranks - before[span]
+        return points
+
+    def _spans(self) -> tuple[Ints, Ints]:
+        """Return the first point of each span that may be drawn, and how many points those before it have."""
+        held = (range(self.length),) if self.held is None else self.held
+        lengths = np.array([len(span) for span in held], dtype=np.int64)
+        return np.array([span.start for span in held], dtype=np.int64), np.cumsum(lengths) - lengths
+
+    def _rank(self, points: Ints) -> Ints:
+        """Return how many points that may be drawn are less than each."""
+        held = (range(self.length),) if self.held is None else self.held
+        starts, before = self._spans()
+        lengths = np.array([len(span) for span in held], dtype=np.int64)
+        span = np.searchsorted(starts, points, side="right") - 1
+        inside = np.minimum(points - starts[span], lengths[span])
+        return np.where(span < 0, 0, before[span] + inside)

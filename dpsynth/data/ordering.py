@@ -73,7 +73,7 @@ class Ordering:
         tops: dict[str, Ints] = {}
         depths: dict[str, Ints] = {}
         for name in reversed(list(self.coders)):
-            first, beyond = (np.append(ends, 0) for ends in self.coders[name].lattice.bounds())
+            first, beyond = (np.append(ends, 0) for ends in self.coders[name].lattice.reach())
             top = beyond[self._bins(name, codes[name])] - 1
             depth = np.ones(top.size, dtype=np.int64)
             for other in (high for low, high in self.pairs if low == name):
@@ -84,7 +84,7 @@ class Ordering:
             tops[name], depths[name] = top, depth
         settled: dict[str, Drawn] = {}
         for name, coder in self.coders.items():
-            first = np.append(coder.lattice.bounds()[0], 0)
+            first = np.append(coder.lattice.reach()[0], 0)
             low = first[self._bins(name, codes[name])]
             tied = depths[name] > 1
             for other in (below for below, high in self.pairs if high == name):

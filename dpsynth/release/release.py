@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -13,12 +13,14 @@ import numpy.typing as npt
 from dpsynth.data.codec import Codec
 from dpsynth.data.layout import FrameKind, Layout
 from dpsynth.errors import InputError, ReleaseError
+from dpsynth.model.conditioning import given as given_evidence
 from dpsynth.model.sampling import Method
 from dpsynth.model.structure import Model
 from dpsynth.privacy.curator import Measurement
 from dpsynth.release.documents import shown
 from dpsynth.release.statement import Statement
 from dpsynth.schema import Schema
+from dpsynth.schema.ranges import Condition
 
 __all__ = ["MAX_ROWS", "Release"]
 
@@ -66,26 +68,31 @@ class Release:
         seed: int | None = None,
         method: Method = "systematic",
         frame: FrameKind | None = None,
+        where: Mapping[str, Any] | None = None,
     ) -> Any:
         """Draw a synthetic table.
 
         Args:
-            n: Number of rows, 0 to a thousand million; by default the estimated number of rows of the source.
+            n: Number of rows, 0 to a thousand million; by default the estimated number of rows of the source,
+                or of those for which ``where`` holds.
             seed: The same seed gives the same table, also after saving and loading; by default a fresh one.
             method: ``"systematic"``: counts follow the model as closely as whole rows allow. ``"iid"``: rows
                 are independent draws.
             frame: ``"pandas"``, ``"polars"`` or ``"pyarrow"``; by default as the source was.
+            where: Conditions that every row is to meet, as ``given`` in :meth:`marginal`. Rows are drawn from
+                the model given them, not drawn and thrown away, so that rare ones cost no more.
 
         Returns:
             A frame with the schema's columns in the schema's order; dtypes are the source's, or natural ones
             when ``frame`` differs from the source's.
 
         Raises:
-            InputError: an argument is out of range; says which and what is allowed.
+            InputError: an argument is out of range, or no row can meet the conditions; says which and what
+                is allowed.
 
         Privacy: free; post-processing of what was measured.
         """
-        rows = round(self.model.total) if n is None else n
+        rows = 0 if n is None else n
         if type(rows) is not int and not isinstance(rows, np.integer):
             raise InputError(f"n={shown(repr(n))} is not a whole number of rows")
         if not 0 <= rows <= MAX_ROWS:
@@ -100,21 +107,31 @@ class Release:
         if frame is not None and frame != layout.frame:
             layout = replace(layout, frame=frame, dtypes=())
         rng = np.random.default_rng(None if seed is None else int(seed))
-        codes = self.model.sample(int(rows), rng, method=method)
-        return Codec(self.schema).decode(codes, layout, rng)
+        codec = Codec(self.schema)
+        conditions = codec.conditions(where or {})
+        model = self._given(codec, conditions)
+        rows = round(model.total) if n is None else int(rows)
+        codes = model.sample(rows, rng, method=method)
+        return codec.decode(codes, layout, rng, conditions=conditions)
 
-    def marginal(self, columns: Sequence[str]) -> npt.NDArray[np.float64]:
+    def marginal(
+        self, columns: Sequence[str], *, given: Mapping[str, Any] | None = None
+    ) -> npt.NDArray[np.float64]:
         """Return the model's exact marginal over some columns, as expected counts.
 
         Args:
             columns: Names of learned columns, all different.
+            given: Conditions on learned columns, these or others: for each a value, a list of values,
+                ``None`` for missing, or a :class:`~dpsynth.schema.Range`. Of a bin that a condition cuts
+                that share of its values counts for which it holds.
 
         Returns:
             Array with one axis a column, in this order, over its codes. Its sum is the estimated number of
-            rows.
+            rows, or of those rows for which the conditions hold.
 
         Raises:
-            InputError: a name is unknown, not learned or repeated, or the answer has more than 2**26 cells.
+            InputError: a name is unknown, not learned or repeated; the answer has more than 2**26 cells; a
+                condition that its column cannot meet, or that no row meets.
 
         Privacy: free; post-processing of what was measured.
         """
@@ -126,10 +143,27 @@ class Release:
                 why = "is never learned" if name in self.schema.columns else "is not in this release"
                 offered = ", ".join(shown(n, 30) for n in self.model.domain.names[:20])
                 raise InputError(f"column {shown(str(name))} {why}; its learned columns are {offered}")
+        wanted = [self.model.domain.index(name) for name in names]
+        codec = Codec(self.schema)
+        model = self._given(codec, codec.conditions(given or {}), wanted)
         try:
-            return self.model.marginal([self.model.domain.index(name) for name in names])
+            return model.marginal(wanted)
         except ValueError as error:
             raise InputError(str(error)) from None
+
+    def _given(
+        self, codec: Codec, conditions: Mapping[str, Condition], among: Sequence[int] | None = None
+    ) -> Model:
+        """Return the model of the rows that meet some conditions."""
+        if not conditions:
+            return self.model
+        try:
+            return given_evidence(self.model, codec.evidence(conditions), among=among)
+        except ValueError:
+            named = ", ".join(shown(name, 30) for name in conditions)
+            raise InputError(
+                f"no row meets the conditions on {named}: they have probability zero under the model"
+            ) from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the release; :func:`dpsynth.load` reads it back.
