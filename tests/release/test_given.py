@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from dpsynth import Schema, Synthesizer
 from dpsynth.errors import InputError
+from dpsynth.model.tree import TreeModel
 from dpsynth.schema import Range
 
 SCHEMA = Schema.loads("""
@@ -117,8 +120,9 @@ def test_conditions_that_no_row_meets_are_refused():
     schema = Schema.from_domain({"a": 2, "b": 2})
     frame = pd.DataFrame({"a": [0] * 4000, "b": [0, 1] * 2000})
     fitted = Synthesizer(schema, epsilon=100, delta=1e-9, mechanism="independent").fit(frame)
-    if fitted.marginal(["a"])[1] == 0:
-        with pytest.raises(InputError, match="no row meets the conditions on .a.: they have"):
-            fitted.sample(5, where={"a": 1})
-        with pytest.raises(InputError, match="probability zero"):
-            fitted.marginal(["b"], given={"a": 1})
+    nodes = (np.array([1.0, 0.0]), np.array([0.5, 0.5]))
+    never = replace(fitted, model=TreeModel(fitted.model.domain, 10.0, nodes, ()))
+    with pytest.raises(InputError, match=r"no row meets the conditions on .a.: they have probability zero"):
+        never.sample(5, where={"a": 1})
+    with pytest.raises(InputError, match=r"no row meets the conditions on .a., .b.: they have"):
+        never.marginal(["b"], given={"a": 1, "b": 0})
