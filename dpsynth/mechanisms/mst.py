@@ -46,6 +46,7 @@ from dpsynth.mechanisms.pairs import (
     SCORES,
     Option,
     dependence_gains,
+    implied_tables,
     measure_options,
     noise_weight,
     pair_options,
@@ -153,6 +154,7 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
         total=total,
         sigma=math.sqrt(len(domain) / power),
         resolutions=settings.resolutions,
+        implied=implied_tables(domain, counts),
     )
     progress("choosing pairs", 0.0)
     gains = dependence_gains(curator, options, budget * settings.selection)

@@ -55,6 +55,7 @@ from dpsynth.mechanisms.pairs import (
     SCORES,
     Option,
     dependence_gains,
+    implied_tables,
     measure_options,
     noise_weight,
     pair_options,
@@ -161,6 +162,7 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
         total=total,
         sigma=math.sqrt(_MEASURED * every / power),
         resolutions=settings.resolutions,
+        implied=implied_tables(domain, counts),
     )
     progress("choosing pairs", 0.0)
     gains = dependence_gains(curator, options, budget * settings.selection)

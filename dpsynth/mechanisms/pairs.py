@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from dpsynth.domain import Domain
 from dpsynth.mechanisms.mechanism import Progress
-from dpsynth.model.groups import group_sums
+from dpsynth.model.groups import group_sums, sum_groups
 from dpsynth.model.levels import Level
+from dpsynth.model.structure import fit_network
+from dpsynth.model.zeros import keep_rules, tied_columns
 from dpsynth.privacy.curator import Curator, Measurement
 from dpsynth.privacy.marginal import Marginal
 
@@ -26,6 +29,7 @@ __all__ = [
     "SCORES",
     "Option",
     "dependence_gains",
+    "implied_tables",
     "measure_options",
     "noise_weight",
     "pair_options",
@@ -36,6 +40,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 NOISE = math.sqrt(2 / math.pi)  # E|N(0, 1)|
+_LARGEST_IMPLIED = 2**20  # cells of a table that rules imply of a pair
 COARSEST = 1024  # cells that no pair's coarsest table exceeds
 RESOLUTIONS = (32, 128, 512, 2048, 8192)
 SCORES = "distances of pairs from independence"
@@ -66,6 +71,7 @@ def pair_options(
     total: float,
     sigma: float,
     resolutions: Sequence[int],
+    implied: Mapping[tuple[int, int], Floats] | None = None,
 ) -> list[Option]:
     """Return the resolutions of all pairs, each pair's from coarse to fine.
 
@@ -78,12 +84,41 @@ def pair_options(
         total: Estimated number of rows.
         sigma: Noise to expect in a cell, in rows.
         resolutions: Numbers of cells, increasing.
+        implied: What to compare some pairs with, in rows at full resolution, instead of independent columns.
     """
+    known = implied or {}
     return [
         option
         for pair in itertools.combinations(range(len(levels)), 2)
-        for option in _options(pair, levels, counts, total=total, sigma=sigma, resolutions=resolutions)
+        for option in _options(
+            pair, levels, counts, total=total, sigma=sigma, resolutions=resolutions, implied=known.get(pair)
+        )
     ]
+
+
+def implied_tables(domain: Domain, counts: Sequence[Floats]) -> dict[tuple[int, int], Floats]:
+    """Return what rules and the columns alone tell of pairs of columns that rules tie, in rows.
+
+    A pair is worth measuring for what it tells beyond that: a column that another determines tells nothing.
+
+    Args:
+        domain: The columns and their rules.
+        counts: Denoised one-way counts of each column.
+
+    Returns:
+        Expected counts of pairs of at most 2**20 cells, at full resolution.
+    """
+    tied = tied_columns(domain.rules)
+    pairs = [
+        pair
+        for pair in itertools.combinations(sorted(tied), 2)
+        if tied[pair[0]] == tied[pair[1]] and domain.cells(pair) <= _LARGEST_IMPLIED
+    ]
+    if not pairs:
+        return {}
+    nodes = [c / c.sum() for c in counts]
+    model = fit_network(domain, float(counts[0].sum()), *keep_rules(domain, nodes, ()))
+    return dict(zip(pairs, model.marginals(pairs), strict=True))
 
 
 def _options(
@@ -94,6 +129,7 @@ def _options(
     total: float,
     sigma: float,
     resolutions: Sequence[int],
+    implied: Floats | None,
 ) -> list[Option]:
     first, second = pair
     at = [len(levels[first]) - 1, len(levels[second]) - 1]
@@ -115,9 +151,12 @@ def _options(
         a, b = levels[first][i], levels[second][j]
         if options and NOISE * sigma * a.size * b.size > 3 * total:
             break
-        rows = group_sums(a.groups, counts[first], a.size)
-        columns = group_sums(b.groups, counts[second], b.size)
-        product = np.outer(rows, columns) / total
+        if implied is None:
+            rows = group_sums(a.groups, counts[first], a.size)
+            columns = group_sums(b.groups, counts[second], b.size)
+            product = np.outer(rows, columns) / total
+        else:
+            product = sum_groups(sum_groups(implied, a.groups, 0), b.groups, 1)
         # E|Poisson(m) - m|, nearly: 2 m exp(-m) for small m, sqrt(2 m / pi) for large.
         stray = np.where(product < 1.5, 2 * product * np.exp(-product), np.sqrt(2 * product / np.pi))
         query = Marginal(pair, (a.groups, b.groups))

@@ -25,7 +25,7 @@ from dpsynth.model.estimates import Estimate
 from dpsynth.model.groups import group_sums, sum_groups
 from dpsynth.rules import Rule, Support, TooWideError, support_of
 
-__all__ = ["keep_rules", "ruled_states"]
+__all__ = ["keep_rules", "ruled_states", "tied_columns"]
 
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
@@ -171,7 +171,7 @@ def _placed(table: Floats, clique: tuple[int, ...], other: tuple[int, ...]) -> F
 
 def _possible_groups(domain: Domain, support: Support, estimate: Estimate) -> Flags | None:
     """Return where, at a table's own groups, a row may be; ``None`` if nothing is known against any cell."""
-    tied = _tied(domain.rules)
+    tied = tied_columns(domain.rules)
     possible: Flags | None = None
     for component in sorted({tied[c] for c in estimate.columns if c in tied}):
         inside = [c for c in estimate.columns if tied.get(c) == component]
@@ -198,7 +198,7 @@ def _possible_groups(domain: Domain, support: Support, estimate: Estimate) -> Fl
     return possible
 
 
-def _tied(rules: Sequence[Rule]) -> dict[int, int]:
+def tied_columns(rules: Sequence[Rule]) -> dict[int, int]:
     """Return, for each column in a rule, the least of the columns that rules tie it to."""
     tied: dict[int, int] = {}
     for rule in rules:
