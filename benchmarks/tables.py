@@ -21,11 +21,12 @@ from dpsynth.data.source import open_source
 __all__ = ["RAW", "TABLES", "Table", "folder"]
 
 _ADULT = ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week")
+_EARNINGS = ("annual-salary", "regular-earnings", "overtime-earning", "other-earnings", "ytd-gross")
 TABLES = {
     "adult_coded14": ("adult/adult_coded14.csv", "adult/adult_coded14-domain.json", _ADULT),
     "adult_coded": ("adult/adult_coded.csv", "adult/adult_coded-domain.json", _ADULT),
     "titanic": ("titanic/data.csv", "titanic/domain.json", ("Age", "SibSp", "Parch", "Fare")),
-    "salary": ("salary/data.csv", "salary/domain.json", ()),
+    "salary": ("salary/data.csv", "salary/domain.json", _EARNINGS),
     "msnbc": ("msnbc/data.parquet", "msnbc/domain.json", ()),
 }
 RAW = {"kdd_census_income": "kdd_census_income/train.parquet"}

@@ -32,6 +32,7 @@ from dpsynth.model.estimates import (
 )
 from dpsynth.model.groups import coarser_group, group_sums
 from dpsynth.model.inference import Beliefs, sharing_order
+from dpsynth.model.interpolation import Interpolation, interpolation
 from dpsynth.model.polishing import polish_rows
 from dpsynth.model.raking import common_classes, raked, share_within
 from dpsynth.model.refinement import followed_tables
@@ -39,6 +40,8 @@ from dpsynth.model.sampling import Method, draw_given, draw_within
 from dpsynth.rules import agreed_tables
 
 __all__ = ["NetworkModel"]
+
+_LARGEST_INTERPOLATED = 2**17  # cells of a marginal over three or more columns
 
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
@@ -117,9 +120,10 @@ class NetworkModel:
     def marginal(self, columns: Sequence[int]) -> Floats:
         """Return the model's marginal: expected counts over some columns.
 
-        The junction tree's marginal, codes within a state shared out by their one-way distribution, is raked
-        to the one-way distributions and to every estimated table among the columns, so that it tells of a
-        pair what the pair's own table tells, and what sampled rows follow.
+        The junction tree's marginal, codes within a state shared out by their one-way distribution and, where
+        they are ordered, by interpolation between the groups of a pair (with three or more columns only up to
+        2**17 cells), is raked to the one-way distributions and to every estimated table among the columns, so
+        that it tells of a pair what the pair's own table tells, and what sampled rows follow.
 
         Args:
             columns: Positions of columns, all different; the axes of the answer, in this order.
@@ -170,11 +174,18 @@ class NetworkModel:
             follow their one-way distribution.
         """
         inside = [e for e in self.estimates if set(e.columns) <= set(columns)] if len(columns) > 1 else []
+        smooth: list[Interpolation] = []
+        if len(columns) == 2 or self.domain.cells(columns) <= _LARGEST_INTERPOLATED:
+            found = (interpolation(self.domain, self.nodes, e) for e in inside if len(e.columns) == 2)
+            smooth = [s for s in found if s is not None]
+        tables: list[Estimate | Interpolation] = [*inside, *smooth]
         told = [
-            [g for e in inside for c, g in zip(e.columns, e.groups, strict=True) if c == column]
+            [g for t in tables for c, g in zip(t.columns, t.groups, strict=True) if c == column]
             for column in columns
         ]
         joint, classes = self.class_joint(columns, told, beliefs)
+        for part in smooth:
+            joint = joint * part.along(columns, classes)
         nodes = [self.nodes[c] for c in columns]
         return raked(joint, list(columns), classes, nodes, inside), classes
 
