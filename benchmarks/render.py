@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.peers_table import comparison, summary
 
-__all__ = ["PLACES", "ablation", "headline", "render", "run"]
+__all__ = ["PLACES", "ablation", "headline", "render", "run", "stages"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -59,6 +59,26 @@ def ablation() -> str:
     return "\n".join(rows)
 
 
+def stages() -> str:
+    """Return the table of docs/method.md: 2-way error with all steps, and its change without each."""
+    results = _load("ablation")["stages"]
+    names = [n for n in dict.fromkeys(r["without"] for r in results) if n]
+    found = {(r["table"], r["epsilon"], r["without"]): r for r in results}
+    rows = [
+        "| table | epsilon | all steps | seconds | " + " | ".join(f"without {n}" for n in names) + " |",
+        "|---|---:|---:|---:" + "|---:" * len(names) + "|",
+    ]
+    for table, epsilon in dict.fromkeys((r["table"], r["epsilon"]) for r in results):
+        whole = found[table, epsilon, ""]
+        cells = [f"{whole['tvd2']:.4f}", f"{whole['seconds']:.1f}"]
+        for name in names:
+            other = found[table, epsilon, name]
+            change = 100 * (other["tvd2"] / whole["tvd2"] - 1)
+            cells.append(f"{change:+.1f} % ({other['seconds']:.1f} s)")
+        rows.append(f"| {table} | {epsilon:g} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
 def beside_others() -> str:
     """Return the comparison with other programs, all of it."""
     return comparison(_records())
@@ -78,6 +98,7 @@ PLACES = (
     ("README.md", "beside-others", beside_others_in_short),
     ("benchmarks/README.md", "beside-others", beside_others),
     ("docs/method.md", "ablation", ablation),
+    ("docs/method.md", "stages", stages),
 )
 
 

@@ -107,7 +107,7 @@ class Settings:
     least: Fraction = Fraction(1, 4)
     most: Fraction = Fraction(7, 10)
     selection: Fraction = Fraction(1, 20)
-    larger: Fraction = Fraction(3, 10)
+    larger: Fraction = Fraction(3, 20)
     resolutions: tuple[int, ...] = RESOLUTIONS
 
     def __post_init__(self) -> None:

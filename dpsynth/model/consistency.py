@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from dpsynth.model.denoise import denoise_one_way, project_to_simplex
 from dpsynth.model.groups import group_sums
+from dpsynth.model.stages import ALL_STAGES, Stages
 
 __all__ = ["Observation", "reconcile_column", "total_estimate"]
 
@@ -50,7 +51,12 @@ def total_estimate(observations: Sequence[Observation]) -> float:
 
 
 def reconcile_column(
-    fine: Observation, coarse: Sequence[Observation], *, ordered: int, total: float
+    fine: Observation,
+    coarse: Sequence[Observation],
+    *,
+    ordered: int,
+    total: float,
+    stages: Stages = ALL_STAGES,
 ) -> Floats:
     """Return non-negative counts of one column, of sum ``total``, that use all observations of it.
 
@@ -59,11 +65,12 @@ def reconcile_column(
         coarse: Margins of pair measurements, each at one of a chain of nested resolutions.
         ordered: How many leading codes are in a meaningful order.
         total: Number of rows the estimate is to sum to.
+        stages: Without least squares ``coarse`` is ignored.
 
     Returns:
         Array of shape ``(size,)``.
     """
-    chain = _chain(fine, coarse, total)
+    chain = _chain(fine, coarse if stages.least_squares else (), total)
     estimates, variances = _combine_upwards(chain)
     adjusted = _spread(
         estimates[-1], variances[-1], np.zeros(estimates[-1].size, dtype=np.int64), np.array([total])
@@ -73,13 +80,14 @@ def reconcile_column(
         for lower in range(len(chain) - 2, -1, -1):
             adjusted = _spread(estimates[lower], variances[lower], chain[lower][1], adjusted)
         deviation = np.sqrt(variances[0])
-        return denoise_one_way(adjusted, deviation, ordered=ordered, total=total)
+        return denoise_one_way(adjusted, deviation, ordered=ordered, total=total, stages=stages)
     result = project_to_simplex(adjusted, total)
     for lower in range(len(chain) - 2, 0, -1):
         parents = chain[lower][1]
         children = _spread(estimates[lower], variances[lower], parents, result)
         result = _project_within(children, parents, result)
-    shape = denoise_one_way(estimates[0], np.sqrt(variances[0]), ordered=ordered, total=total)
+    deviation = np.sqrt(variances[0])
+    shape = denoise_one_way(estimates[0], deviation, ordered=ordered, total=total, stages=stages)
     return _share_out(shape, chain[0][1], result) if len(chain) > 1 else project_to_simplex(shape, total)
 
 

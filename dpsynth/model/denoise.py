@@ -15,6 +15,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dpsynth.model.stages import ALL_STAGES, Stages
+
 __all__ = [
     "center",
     "denoise_one_way",
@@ -57,7 +59,9 @@ def project_to_simplex(values: Floats, total: float) -> Floats:
     return result * scale
 
 
-def denoise_one_way(values: Floats, sigma: float | Floats, *, ordered: int, total: float) -> Floats:
+def denoise_one_way(
+    values: Floats, sigma: float | Floats, *, ordered: int, total: float, stages: Stages = ALL_STAGES
+) -> Floats:
     """Return non-negative counts of sum ``total`` estimated from noisy ones.
 
     The prior's mean is zero, or, on the ordered part, a kernel smooth of the neighbours (the cell itself left
@@ -68,9 +72,10 @@ def denoise_one_way(values: Floats, sigma: float | Floats, *, ordered: int, tota
         sigma: Standard deviation of the noise, scalar or one a cell.
         ordered: How many leading cells are in a meaningful order.
         total: What the estimates are to sum to.
+        stages: Without empirical Bayes the noisy counts are only projected.
     """
     plain = project_to_simplex(values, total)
-    if values.size < _FEW or total <= 0:
+    if values.size < _FEW or total <= 0 or not stages.empirical_bayes:
         return plain
     typical = float(np.sqrt(np.mean(np.square(sigma))))
     means = [np.zeros_like(values, dtype=np.float64)]
@@ -88,7 +93,13 @@ def denoise_one_way(values: Floats, sigma: float | Floats, *, ordered: int, tota
 
 
 def denoise_pair(
-    values: Floats, sigma: float, rows: Floats, columns: Floats, *, deviation: Floats | None = None
+    values: Floats,
+    sigma: float,
+    rows: Floats,
+    columns: Floats,
+    *,
+    deviation: Floats | None = None,
+    stages: Stages = ALL_STAGES,
 ) -> Floats:
     """Return a non-negative table with the given margins, estimated from a noisy one.
 
@@ -102,19 +113,28 @@ def denoise_pair(
         rows: Margin of the first axis, non-negative, shape ``(a,)``.
         columns: Margin of the second axis, of the same sum, shape ``(b,)``.
         deviation: An estimate of the table minus the product of its margins, learned with other pairs.
+        stages: Which of these steps are taken.
     """
     total = float(rows.sum())
     if total <= 0:
         return np.zeros_like(values, dtype=np.float64)
     product = np.outer(rows, columns) / total
     residual = center(values - product)
-    estimates = [_shrink((product + residual).ravel(), sigma, product.ravel())]
-    for guess in (_shrink_singular_values(residual, sigma), deviation):
-        if guess is not None:
-            guide = rake(np.maximum(product + guess, 0.02 * product), rows, columns, sweeps=5)
-            estimates.append(_shrink((product + residual).ravel(), sigma, guide.ravel()))
+    seen = (product + residual).ravel()
+    low_rank = _shrink_singular_values(residual, sigma) if stages.low_rank else None
+    guides = [
+        rake(np.maximum(product + guess, 0.02 * product), rows, columns, sweeps=5).ravel()
+        for guess in (low_rank, deviation)
+        if guess is not None
+    ]
+    if stages.empirical_bayes:
+        estimates = [_shrink(seen, sigma, guide) for guide in (product.ravel(), *guides)]
+    else:
+        estimates = guides or [seen]
     mean = np.mean(estimates, axis=0).reshape(values.shape)
-    return rake(_project_to_margins(mean, rows, columns), rows, columns)
+    if stages.projection:
+        return rake(_project_to_margins(mean, rows, columns), rows, columns)
+    return rake(np.maximum(mean, 0.0), rows, columns)
 
 
 def shrink_towards(expected: Floats, deviation: Floats, sigma: float) -> Floats:

@@ -24,6 +24,7 @@ from dpsynth.model.estimates import Estimate
 from dpsynth.model.groups import group_sums
 from dpsynth.model.interactions import estimate_interaction
 from dpsynth.model.observations import TableObservation, observed_tables
+from dpsynth.model.stages import ALL_STAGES, Stages
 from dpsynth.privacy.curator import Measurement
 
 __all__ = ["estimate_marginals", "one_way_estimates"]
@@ -48,7 +49,11 @@ def one_way_estimates(domain: Domain, one_ways: Sequence[Measurement]) -> tuple[
 
 
 def estimate_marginals(
-    domain: Domain, one_ways: Sequence[Measurement], tables: Sequence[Measurement]
+    domain: Domain,
+    one_ways: Sequence[Measurement],
+    tables: Sequence[Measurement],
+    *,
+    stages: Stages = ALL_STAGES,
 ) -> tuple[float, tuple[Floats, ...], tuple[Estimate, ...]]:
     """Return the unbiased number of rows, a distribution of each column, and consistent joint tables.
 
@@ -56,6 +61,7 @@ def estimate_marginals(
         domain: The columns.
         one_ways: One or more measurements of each column, at full resolution.
         tables: Measurements of two or more columns each; a column's groupings are nested.
+        stages: Which steps are taken.
 
     Returns:
         The joint tables are those of every set of two or more columns inside a measured one.
@@ -70,20 +76,20 @@ def estimate_marginals(
             variance = table.sigma**2 * table.values.size / values.size
             margins[column].append(Observation(table.query.groups[axis], values.astype(np.float64), variance))
     counts = [
-        reconcile_column(fine[i], margins[i], ordered=axis.ordered, total=total)
+        reconcile_column(fine[i], margins[i], ordered=axis.ordered, total=total, stages=stages)
         for i, axis in enumerate(domain)
     ]
     nodes = tuple(c / c.sum() for c in counts)
     observed = observed_tables(tables)
-    found = _pairs([o for o in observed if len(o.columns) == 2], nodes, total)
+    found = _pairs([o for o in observed if len(o.columns) == 2], nodes, total, stages)
     known = {e.columns: e for e in found}
-    for larger in observed[len(found) :]:
+    for larger in observed[len(found) :] if stages.interactions else ():
         known[larger.columns] = estimate_interaction(larger, nodes, known, total)
     return estimate, nodes, tuple(known.values())
 
 
 def _pairs(
-    pairs: Sequence[TableObservation], nodes: tuple[Floats, ...], total: float
+    pairs: Sequence[TableObservation], nodes: tuple[Floats, ...], total: float, stages: Stages
 ) -> tuple[Estimate, ...]:
     """Denoise all pairs, each with the help of those that share a column; make them agree with ``nodes``."""
     margins = [
@@ -93,9 +99,11 @@ def _pairs(
         Residual(p.columns, p.groups, center(p.values - np.outer(*m) / total), p.variance**0.5)
         for p, m in zip(pairs, margins, strict=True)
     ]
+    guesses = shared_deviations(residuals) if stages.shared_bases else [None] * len(residuals)
     edges = []
-    for pair, (rows, columns), guess in zip(pairs, margins, shared_deviations(residuals), strict=True):
-        table = denoise_pair(pair.values, pair.variance**0.5, rows, columns, deviation=guess)
+    for pair, (rows, columns), guess in zip(pairs, margins, guesses, strict=True):
+        sigma = pair.variance**0.5
+        table = denoise_pair(pair.values, sigma, rows, columns, deviation=guess, stages=stages)
         edges.append(Estimate(pair.columns, pair.groups, table / table.sum()))
     return tuple(edges)
 

@@ -213,7 +213,9 @@ class NetworkModel:
             classes.append(own)
         return joint, classes
 
-    def sample(self, n: int, rng: np.random.Generator, *, method: Method = "systematic") -> list[Codes]:
+    def sample(
+        self, n: int, rng: np.random.Generator, *, method: Method = "systematic", polish: bool = True
+    ) -> list[Codes]:
         """Draw rows.
 
         Args:
@@ -223,6 +225,7 @@ class NetworkModel:
                 larger tables, also those beyond the cliques, as closely as polished integers allow (very
                 large tables at the groupings they were estimated at). ``"iid"``: independent draws from
                 the junction tree.
+            polish: Whether systematic rows are polished; a study of what that is worth says no.
 
         Returns:
             One int64 array of ``n`` codes a column, in domain order.
@@ -254,7 +257,7 @@ class NetworkModel:
             draw_within(states[c], self.groups[c], self.nodes[c], rng, method)
             for c in range(len(self.domain))
         ]
-        if method == "iid":
+        if method == "iid" or not polish:
             return columns
         followed, weights = followed_tables(self.domain, self.estimates, self._distributions)
         return polish_rows(columns, self.nodes, followed, rng, weights=weights, rules=self.domain.rules)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dpsynth.model.estimates import Estimate
 from dpsynth.model.estimation import estimate_marginals
 from dpsynth.model.groups import coarser_group, group_sums
 from dpsynth.model.network import NetworkModel
+from dpsynth.model.stages import ALL_STAGES, Stages
 from dpsynth.model.tree import TreeModel
 from dpsynth.model.triangulation import widest_forest
 from dpsynth.model.zeros import keep_rules, ruled_states
@@ -30,21 +32,28 @@ LARGEST_CLIQUE = 100_000  # cells; polishing makes larger ones worth little
 _FLOOR = 1e-12  # of a target's cells: a hard zero that a neighbouring target contradicts stops the fit
 
 
-def fit_model(domain: Domain, one_ways: Sequence[Measurement], tables: Sequence[Measurement]) -> Model:
+def fit_model(
+    domain: Domain,
+    one_ways: Sequence[Measurement],
+    tables: Sequence[Measurement],
+    *,
+    stages: Stages = ALL_STAGES,
+) -> Model:
     """Fit the simplest model that holds all measured tables.
 
     Args:
         domain: The columns.
         one_ways: One or more measurements of each column, at full resolution.
         tables: Measurements of two or more columns each; a column's groupings are nested.
+        stages: Which steps are taken; all, unless a study asks what one of them is worth.
     """
-    estimate, nodes, estimates = estimate_marginals(domain, one_ways, tables)
+    estimate, nodes, estimates = estimate_marginals(domain, one_ways, tables, stages=stages)
     total = max(estimate, 0.0)
     if domain.rules:
-        return fit_network(domain, total, *keep_rules(domain, nodes, estimates))
+        return fit_network(domain, total, *keep_rules(domain, nodes, estimates), stages=stages)
     if _is_forest(len(domain), estimates):
         return TreeModel(domain, total, nodes, estimates)
-    return fit_network(domain, total, nodes, estimates)
+    return fit_network(domain, total, nodes, estimates, stages=stages)
 
 
 def fit_network(
@@ -54,6 +63,7 @@ def fit_network(
     estimates: tuple[Estimate, ...],
     *,
     largest: int = LARGEST_CLIQUE,
+    stages: Stages = ALL_STAGES,
 ) -> NetworkModel:
     """Build a junction tree over the strongest dependences that fit, and calibrate it.
 
@@ -72,6 +82,8 @@ def fit_network(
         estimates: Estimated tables, margins agreeing with ``nodes``. Where the domain has rules, as
             :func:`keep_rules` leaves them.
         largest: Most cells of one clique.
+        stages: Whether cliques are fitted, and whether between groups is interpolated: if not, the network's
+            domain has no ordered column.
     """
     groups = _finest(domain, estimates)
     held: tuple[tuple[int, ...], ...] = ()
@@ -92,7 +104,10 @@ def fit_network(
         allowed = agreed_tables(groups, tree.cliques, tree.parents, domain.rules)
         ruled = sorted({c for rule in domain.rules for c in rule.columns})
         targets += [Target((c,), (np.arange(sizes[c]),), margins[c]) for c in ruled]
+    targets = targets if stages.iterative_fitting else []
     tables, _ = calibrate(tree, margins, targets, allowed=allowed)
+    if not stages.interpolation:
+        domain = Domain(tuple(replace(axis, ordered=0) for axis in domain), domain.rules)
     return NetworkModel(domain, total, nodes, estimates, groups, tree, tables)
 
 
