@@ -121,6 +121,8 @@ def processing_of(model: Model) -> tuple[str, ...]:
         names += ["low-rank", "shared-bases"]
     if any(len(e.columns) > 2 for e in model.estimates):
         names.append("interactions")
+    if model.domain.rules:
+        names.append("structural-zeros")
     if isinstance(model, NetworkModel):
         names += ["iterative-fitting", "polishing"]
     return tuple(names)

@@ -38,6 +38,7 @@ PROCESSING = {
     "low-rank": "pairs were denoised by their singular values (low-rank)",
     "shared-bases": "and with the help of other pairs (shared-bases)",
     "interactions": "what larger sets of columns add to their pairs was shrunk on its own (interactions)",
+    "structural-zeros": "all was brought into line with the schema's constraints (structural-zeros)",
     "iterative-fitting": "a junction tree was fitted (iterative-fitting)",
     "polishing": "drawn rows are changed until they follow all tables (polishing)",
 }

@@ -10,7 +10,7 @@ import pytest
 
 import dpsynth
 from dpsynth import Schema, Synthesizer
-from dpsynth.errors import ReleaseError
+from dpsynth.errors import ReleaseError, SchemaError
 from dpsynth.evaluate.fidelity import compare
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.release.arrays import to_npy
@@ -87,6 +87,11 @@ def test_a_fit_takes_no_notice_of_rows_that_break_a_rule():
         release = Synthesizer(schema, epsilon=epsilon, delta=1e-6).fit(frame)
         for row in rows_of(schema, release.sample(500, seed=1, frame="pyarrow")):
             assert all(keeps(schema, constraint, row) for constraint in schema.constraints)
+
+
+def test_the_statement_says_that_constraints_were_enforced(release):
+    assert "structural-zeros" in release.statement.processing
+    assert "the schema's constraints (structural-zeros)" in " ".join(str(release.statement).split())
 
 
 def test_a_model_whose_rules_are_not_the_schemas_is_refused(release, tmp_path):
@@ -178,3 +183,18 @@ def test_education_and_its_number_on_real_rows(real_data):
         errors[name] = compare(schema, frame, release.sample(len(frame), seed=0))[2]
     assert errors["ruled"] < 0.04
     assert errors["ruled"] < 1.2 * errors["free"]
+
+
+def test_rules_without_a_row_are_refused_before_anything_is_read_or_spent(tmp_path):
+    schema = Schema.loads(SCHEMA)
+    stated = "missing: true, lower: 2020-01-01, upper: 2022"
+    late = SCHEMA.replace(stated, "missing: false, lower: 2018-01-01, upper: 2018")
+    synth = Synthesizer(Schema.loads(late), epsilon=1.0, delta=1e-6)
+    for act in (synth.plan, lambda: synth.fit(tmp_path / "there is no such file.csv")):
+        with pytest.raises(
+            SchemaError, match=r"constraints\.2 \(at_most: admitted, discharged\) leaves none"
+        ):
+            act()
+    free = Schema.from_dict({k: v for k, v in schema.to_dict().items() if k != "constraints"})
+    plans = [Synthesizer(s, epsilon=1.0, delta=1e-6, mechanism="independent").plan() for s in (free, schema)]
+    assert plans[0].model_bytes < plans[1].model_bytes < 10 * 2**30
