@@ -81,7 +81,7 @@ class Plan:
                     "acts": s.acts,
                     "share": s.share,
                     "price": s.share * self.budget,
-                    "sigma": list(s.sigma),
+                    "sigma": None if s.sigma is None else list(s.sigma),
                     "cells": s.cells,
                     "note": s.note,
                 }
@@ -99,8 +99,10 @@ class Plan:
             f"  {'what is measured':<38}{'acts':>6}{'share':>8}{'noise sigma':>16}{'numbers':>10}",
         ]
         for s in self.stages:
-            low, high = s.sigma
-            sigma = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+            sigma = "by lot"
+            if s.sigma is not None:
+                low, high = (f"{bound:.3g}" for bound in s.sigma)
+                sigma = low if low == high else f"{low} to {high}"
             at_most = "<=" if s.note else ""
             acts, cells = f"{at_most}{s.acts}", f"{at_most}{s.cells}"
             lines.append(f"  {s.purpose:<38}{acts:>6}{s.share:>8.0%}{sigma:>16}{cells:>10}")

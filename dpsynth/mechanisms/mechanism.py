@@ -45,7 +45,8 @@ class Stage:
         purpose: As it will stand in the ledger.
         acts: Most acts of this kind.
         share: Fraction of the whole budget they get together.
-        sigma: Standard deviation of the noise in each cell, in rows: least and greatest over the acts.
+        sigma: Standard deviation of the noise in each cell, in rows: least and greatest over the acts; None
+            for choices by lot.
         cells: Most noisy numbers they return together.
         note: What decides the open points.
         warning: What the user should know before anything is spent.
@@ -54,7 +55,7 @@ class Stage:
     purpose: str
     acts: int
     share: float
-    sigma: tuple[float, float]
+    sigma: tuple[float, float] | None
     cells: int
     note: str = ""
     warning: str = ""

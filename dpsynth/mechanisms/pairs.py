@@ -249,6 +249,6 @@ def noise_weight(signal: float) -> float:
     return 0.7 * min(1.0, math.pow(700.0 / max(signal, 1.0), 0.57))
 
 
-def share_weight(cells: int) -> float:
+def share_weight(cells: float) -> float:
     """Return what a table's share of a budget is proportional to: ``cells**(2/3)``."""
     return math.pow(cells, 2 / 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -28,6 +28,7 @@ class Marginal:
         columns: Positions of the columns in the domain, all different.
         groups: Per column, an integer array of length ``size``: the group, from 0, of each code. Public.
             Kept as int64 arrays that nobody can write to.
+        shape: Number of groups of each column.
 
     Raises:
         ValueError: no column, a repeated column, more than 32, or groupings that do not match the columns
@@ -36,6 +37,7 @@ class Marginal:
 
     columns: tuple[int, ...]
     groups: tuple[npt.NDArray[np.int64], ...]
+    shape: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         try:
@@ -48,11 +50,7 @@ class Marginal:
             raise ValueError("a marginal needs one grouping a column")
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "groups", tuple(frozen_groups(g) for g in self.groups))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of groups of each column."""
-        return tuple(int(g.max()) + 1 for g in self.groups)
+        object.__setattr__(self, "shape", tuple(int(g.max()) + 1 for g in self.groups))
 
     @property
     def cells(self) -> int:
