@@ -81,7 +81,7 @@ class Plan:
                     "acts": s.acts,
                     "share": s.share,
                     "price": s.share * self.budget,
-                    "sigma": None if s.sigma is None else list(s.sigma),
+                    "sigma": list(s.sigma) if any(s.sigma) else None,
                     "cells": s.cells,
                     "note": s.note,
                 }
@@ -100,7 +100,7 @@ class Plan:
         ]
         for s in self.stages:
             sigma = "by lot"
-            if s.sigma is not None:
+            if any(s.sigma):
                 low, high = (f"{bound:.3g}" for bound in s.sigma)
                 sigma = low if low == high else f"{low} to {high}"
             at_most = "<=" if s.note else ""

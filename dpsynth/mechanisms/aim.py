@@ -22,12 +22,12 @@ Deviations:
 * *First measurements* are shared among columns by the 2/3 rule, and repeated with more of the budget where
   rows turn out to be few for the noise, as in ``oneshot``.
 * *Several measurements a round*: as long as rounds are cheap, a number of marginals that share at most one
-  column are chosen by as many exponential mechanisms, and measured, before the model is fitted again, some 16
+  column are chosen by as many exponential mechanisms, and measured, before the model is fitted again, some 12
   times in all. Rounds get dearer when half of them left the model standing still.
 * *Lazy scoring*: candidates that are already known with no more noise than this round's are left out (the
   model errs there by about that noise, so that their score is at most about zero); so are those whose noise
-  would exceed half the rows, and sets beyond the 1,000 of which most pairs are known. All this follows from the
-  schema and noisy answers, so the set of candidates is public, as the exponential mechanism requires.
+  would exceed half the rows, and sets beyond the 500 of which most pairs are known. All this follows from
+  the schema and noisy answers, so the set of candidates is public, as the exponential mechanism requires.
 * *Estimation* is this library's (:func:`~dpsynth.model.structure.fit_model`); the model's answers are counts
   of rows drawn from it (:mod:`.answers`).
 * *Rounding*: the model's answers, penalties and weights are rounded to integers, so that scores are exact.
@@ -103,20 +103,20 @@ class Settings:
     rounds: int = 16
     measuring: Fraction = Fraction(9, 10)
     most: Fraction = Fraction(7, 10)
-    fits: int = 16
-    sets: int = 1000
+    fits: int = 12
+    sets: int = 500
     resolutions: tuple[int, ...] = (32, 128, 512, 2048, 8192)
     model_size: float = 80.0
     seconds: float | None = None
 
     def __post_init__(self) -> None:
+        if min(self.rounds, self.fits, self.sets) < 1:
+            raise GuaranteeError("rounds, fits and sets must be at least 1")
         if not (0 < self.measuring < 1 and self.first <= self.most < 1):
             raise GuaranteeError(
                 "the share that measures must lie between 0 and 1, that of the first measurements between a "
                 "round a column and 1"
             )
-        if min(self.rounds, self.fits, self.sets) < 1:
-            raise GuaranteeError("rounds, fits and sets must be at least 1")
 
     @property
     def first(self) -> Fraction:
@@ -190,7 +190,7 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     )
     for m in one_ways:
         pool.note(m.query.columns, (-1,), m.query, m.sigma)
-    return _rounds(settings, curator, progress, pool, one_ways, noise_weight(signal))
+    return _rounds(settings, curator, progress, pool, one_ways=one_ways, gamma=noise_weight(signal))
 
 
 def _rounds(
@@ -198,6 +198,7 @@ def _rounds(
     curator: Curator,
     progress: Progress,
     pool: Pool,
+    *,
     one_ways: tuple[Measurement, ...],
     gamma: float,
 ) -> Measured:
@@ -216,7 +217,8 @@ def _rounds(
             price = curator.left
         sigma = 1 / math.sqrt(signal_power(curator, price * settings.measuring))
         with clock:
-            room = int(settings.cells * min(1, (curator.spent + price) / curator.budget))
+            spent = min(Fraction(1), (curator.spent + price) / curator.budget)
+            room = int(settings.cells * spent)
             open_to = pool.promising(
                 sigma,
                 most_noise=answers.total / 2,
@@ -227,7 +229,7 @@ def _rounds(
         if open_to:
             many = 1 if last else max(1, min(int(dearest / price), int(curator.left / price) - 1))
             spending = _Spending(price * (1 - settings.measuring), price * settings.measuring, last, gamma)
-            fresh = _measure_some(curator, pool, open_to, old, many, spending)
+            fresh = _measure_some(curator, pool, open_to, old, many=many, spending=spending)
             found = _with(found, fresh)
         if last:
             break
@@ -258,6 +260,7 @@ def _measure_some(
     pool: Pool,
     open_to: list[int],
     answers: dict[int, Integers],
+    *,
     many: int,
     spending: _Spending,
 ) -> list[Measurement]:
@@ -345,8 +348,8 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
         if len(domain) == 1 or not any(len(s) > 1 for s in workload):
             return (alone,)
         warning = (
-            f"the model size of {settings.model_size:g} MB has room for no pair of columns: aim measures one-way "
-            "marginals only; raise the model size"
+            f"the model size of {settings.model_size:g} MB has room for no pair of columns: aim measures "
+            "one-way marginals only; raise the model size"
         )
         return (dataclasses.replace(alone, warning=warning),)
     first, more = float(settings.first), float(settings.most - settings.first)
@@ -354,7 +357,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
     rounds = settings.rounds * len(domain)
     acts = rounds + len(domain)  # in the last, what is left measures the chosen again and each column
     most = max(settings.resolutions[-1], COARSEST)
-    largest = max(max(domain.sizes), min(most, max(domain.cells(s) for s in workload)))
+    largest = max(*domain.sizes, min(most, max(domain.cells(s) for s in workload)))
     again = planned_one_ways(domain, budget, rows_per_unit, more)
     slight = math.ceil(100 * settings.first) / 100 - first or 0.01
     importance = column_weights(domain, workload)
@@ -376,7 +379,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             purpose=CHOICES,
             acts=rounds,
             share=rest * (1 - measuring),
-            sigma=None,
+            sigma=(0.0, 0.0),
             cells=rounds,
             note="one a marginal, by lot: the further the model is off, the likelier",
         ),

@@ -1,7 +1,7 @@
 """What a model answers: tables counted over rows that are drawn from it, at any resolution of any columns.
 
 Rows follow all that the model knows, also of tables that no clique of its junction tree could hold; and
-counting them costs a few nanoseconds a row and table. Post-processing: no row of the private table is involved.
+counting them costs a few nanoseconds a row and table. Post-processing: no private row is involved.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dpsynth.privacy.marginal import Integers, Marginal
 
 __all__ = ["Answers", "answers_of"]
 
-_LEAST_ROWS, _MOST_ROWS = 20_000, 60_000
+_LEAST_ROWS, _MOST_ROWS = 5_000, 40_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

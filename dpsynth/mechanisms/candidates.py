@@ -148,17 +148,21 @@ class Pool:
             room: Cells that the junction tree may have.
             most_sets: Most sets of columns.
         """
-        found = []
-        for i, candidate in enumerate(self.candidates):
-            coarsest = i == self._places[candidate.columns][0]
-            affordable = coarsest or NOISE * sigma * candidate.query.cells <= most_noise
-            if self._power[i] * sigma**2 < 1 and affordable and self._has_room(candidate, room):
-                found.append(i)
-        sets = list(dict.fromkeys(self.candidates[i].columns for i in found))
-        if len(sets) <= most_sets:
-            return found
-        kept = set(sorted(sets, key=lambda s: (-self._known_inside(s), len(s), s))[:most_sets])
-        return [i for i in found if self.candidates[i].columns in kept]
+        able: dict[ColumnSet, list[int]] = {}
+        for columns, places in self._places.items():
+            for i in places:
+                affordable = i == places[0] or NOISE * sigma * self.candidates[i].query.cells <= most_noise
+                if affordable and self._power[i] * sigma**2 < 1:
+                    able.setdefault(columns, []).append(i)
+        found: list[int] = []
+        sets = 0
+        for columns in sorted(able, key=lambda s: (-self._known_inside(s), len(s), s)):
+            fitting = [i for i in able[columns] if self._has_room(self.candidates[i], room)]
+            found += fitting
+            sets += bool(fitting)
+            if sets >= most_sets:
+                break
+        return sorted(found)
 
     def _has_room(self, candidate: Candidate, room: int) -> bool:
         columns = candidate.columns

@@ -45,8 +45,8 @@ class Stage:
         purpose: As it will stand in the ledger.
         acts: Most acts of this kind.
         share: Fraction of the whole budget they get together.
-        sigma: Standard deviation of the noise in each cell, in rows: least and greatest over the acts; None
-            for choices by lot.
+        sigma: Standard deviation of the noise in each cell, in rows: least and greatest over the acts.
+            Zeros for choices by lot, which are noisy in another way.
         cells: Most noisy numbers they return together.
         note: What decides the open points.
         warning: What the user should know before anything is spent.
@@ -55,7 +55,7 @@ class Stage:
     purpose: str
     acts: int
     share: float
-    sigma: tuple[float, float] | None
+    sigma: tuple[float, float]
     cells: int
     note: str = ""
     warning: str = ""

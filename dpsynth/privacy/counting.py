@@ -9,7 +9,7 @@ adaptive mechanism asks for the same ones again and again.
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +53,7 @@ def count_tables(
         finest: tuple[Marginal, Integers] | None = None
         for i in sorted(members, key=lambda i: -requests[i].cells):
             request = requests[i]
-            key = (request.columns, tuple(g.tobytes() for g in request.groups))
+            key = (request.columns, tuple(cast("bytes", g.base) for g in request.groups))
             table = known.get(key)
             if table is None:
                 if finest is not None and finest[1].size < rows:

@@ -75,13 +75,17 @@ def public_table(query: Marginal, reference: object) -> Integers:
 
 
 def frozen_groups(groups: npt.ArrayLike) -> Integers:
-    """Return a grouping as an int64 vector whose memory is a ``bytes`` object: it cannot be made writable."""
+    """Return a grouping as an int64 vector whose memory is the whole of a ``bytes`` object.
+
+    It cannot be made writable, and the object says what the grouping is.
+    """
     array = np.asarray(groups)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise ValueError("a grouping is a non-empty vector of integers")
     if array.min() < 0 or array.max() >= LARGEST_TABLE:
         raise ValueError(f"groups are counted from 0 and stay below {LARGEST_TABLE}")
-    if array.dtype == np.int64 and isinstance(array.base, bytes):
+    whole = isinstance(array.base, bytes) and len(array.base) == array.nbytes and array.flags.c_contiguous
+    if array.dtype == np.int64 and whole:
         return array
     return np.frombuffer(array.astype(np.int64).tobytes(), dtype=np.int64)
 

@@ -27,6 +27,12 @@ def script_noise(monkeypatch, seed):
     monkeypatch.setattr(noise, "rounded_gaussian", draw)
     monkeypatch.setattr(noise, "discrete_gaussian", draw)
 
+    def choose(scores, epsilon, sensitivity):
+        gumbel = 0 if seed is None else rng.gumbel(0, 1, len(scores))
+        return int(np.argmax(np.array(scores, dtype=float) * epsilon / (2 * sensitivity) + gumbel))
+
+    monkeypatch.setattr(noise, "exponential_choice", choose)
+
 
 def chain(rows=4_000, columns=5, size=8, seed=0):
     """Each column is the one before, or noise in one row of five; column order shuffled by ``2 i mod``."""
@@ -115,7 +121,7 @@ class Replay:
 
     def install(self, monkeypatch):
         script_noise(monkeypatch, None)  # what the real methods return is then exact
-        real_measure, real_score = Curator.measure, Curator.score
+        real_measure, real_score, real_select = Curator.measure, Curator.score, Curator.select
         rng = np.random.default_rng(self.seed)
         self.script, self.calls = self.calls, []
 
@@ -139,8 +145,28 @@ class Replay:
             self.calls.append(Call("score", list(queries), references, budget, purpose, sigma, exact, out))
             return out, sigma
 
-        def select(*_, **__):
-            raise AssertionError("the replay does not know select")
+        def select(curator, queries, reference, *, budget, purpose, handicap=None, weights=None):
+            scores = []
+            with monkeypatch.context() as patch:
+                patch.setattr(noise, "exponential_choice", lambda s, *_: scores.extend(s) or 0)
+                real_select(
+                    curator,
+                    queries,
+                    reference,
+                    budget=budget,
+                    purpose=purpose,
+                    handicap=handicap,
+                    weights=weights,
+                )
+            act = curator.entries[-1].act
+            drawn = np.array(scores) * act.epsilon / (2 * act.sensitivity) + rng.gumbel(0, 1, len(scores))
+            chosen = self.script[len(self.calls)].answer if self.script else int(drawn.argmax())
+            references = [reference(q) for q in queries]
+            public = (act.epsilon, act.sensitivity, list(handicap), list(weights))
+            self.calls.append(
+                Call("select", list(queries), references, budget, purpose, public, np.array(scores), chosen)
+            )
+            return chosen
 
         monkeypatch.setattr(Curator, "measure", measure)
         monkeypatch.setattr(Curator, "score", score)
@@ -152,6 +178,11 @@ class Replay:
         for first, second in zip(self.script, self.calls, strict=True):
             assert first.asked() == second.asked()
             assert first.exact.shape == second.exact.shape
+            if first.kind == "select":
+                moved = np.abs(first.exact - second.exact) / np.array(first.sigma[3])
+                assert moved.max() <= sensitivity
+                assert first.sigma[1] == sensitivity * max(first.sigma[3])
+                continue
             distance = math.sqrt(float(np.square(first.exact - second.exact).sum()))
             booked = sensitivity * (math.sqrt(len(first.queries)) if first.kind == "score" else 1)
             assert distance <= booked * (1 + 1e-12)
