@@ -52,7 +52,9 @@ Delta = Annotated[
 ]
 MechanismName = Annotated[
     str,
-    typer.Option("--mechanism", metavar="NAME", help="What to measure: oneshot, aim, mst or independent."),
+    typer.Option(
+        "--mechanism", metavar="NAME", help="What to measure: oneshot, aim, mst, fixed or independent."
+    ),
 ]
 WorkloadText = Annotated[
     str | None,

@@ -7,6 +7,7 @@ spend more than the guarantee. :data:`MECHANISMS` names them.
 from __future__ import annotations
 
 from dpsynth.mechanisms.aim import AIM
+from dpsynth.mechanisms.fixed import FIXED
 from dpsynth.mechanisms.independent import INDEPENDENT
 from dpsynth.mechanisms.mechanism import Mechanism, Progress, Stage, Terms
 from dpsynth.mechanisms.mst import MST
@@ -15,4 +16,4 @@ from dpsynth.mechanisms.workload import Workload
 
 __all__ = ["MECHANISMS", "Mechanism", "Progress", "Stage", "Terms", "Workload"]
 
-MECHANISMS: dict[str, Mechanism] = {m.name: m for m in (ONESHOT, AIM, MST, INDEPENDENT)}
+MECHANISMS: dict[str, Mechanism] = {m.name: m for m in (ONESHOT, AIM, MST, FIXED, INDEPENDENT)}

@@ -60,6 +60,7 @@ from dpsynth.mechanisms.mechanism import (
     Stage,
     Terms,
     measure_one_ways,
+    planned_again,
     planned_one_ways,
 )
 from dpsynth.mechanisms.pairs import COARSEST, NOISE, noise_weight, share_weight, signal_power
@@ -352,14 +353,12 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             "one-way marginals only; raise the model size"
         )
         return (dataclasses.replace(alone, warning=warning),)
-    first, more = float(settings.first), float(settings.most - settings.first)
+    first = float(settings.first)
     rest, measuring = 1 - float(settings.most), float(settings.measuring)
     rounds = settings.rounds * len(domain)
     acts = rounds + len(domain)  # in the last, what is left measures the chosen again and each column
     most = max(settings.resolutions[-1], COARSEST)
     largest = max(*domain.sizes, min(most, max(domain.cells(s) for s in workload)))
-    again = planned_one_ways(domain, budget, rows_per_unit, more)
-    slight = math.ceil(100 * settings.first) / 100 - first or 0.01
     importance = column_weights(domain, workload)
     ratio = importance[importance > 0].min() / (max(map(len, workload)) * importance.max() * largest)
     smallest = share_weight(ratio) / (1.01 * acts * rounds)
@@ -369,12 +368,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
 
     return (
         planned_one_ways(domain, budget, rows_per_unit, first),
-        dataclasses.replace(
-            again,
-            purpose=AGAIN,
-            sigma=(again.sigma[0], again.sigma[1] * math.sqrt(more / slight)),
-            note="up to this share where rows are few for the noise; what they leave, the rounds get",
-        ),
+        planned_again(domain, budget, rows_per_unit, settings.first, settings.most),
         Stage(
             purpose=CHOICES,
             acts=rounds,

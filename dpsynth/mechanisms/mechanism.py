@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Callable
@@ -177,6 +178,25 @@ def planned_one_ways(domain: Domain, budget: float, rows_per_unit: int, share: f
         share=share,
         sigma=(sigmas[0], sigmas[-1]),
         cells=sum(domain.sizes),
+    )
+
+
+def planned_again(
+    domain: Domain, budget: float, rows_per_unit: int, least: Fraction, most: Fraction
+) -> Stage:
+    """Return the plan's line for measuring columns again, from a share of ``least`` up to one of ``most``.
+
+    The share in between is settled in hundredths of the budget, once the rows are known roughly.
+    """
+    more = float(most - least)
+    again = planned_one_ways(domain, budget, rows_per_unit, more)
+    next_hundredth = Fraction(math.floor(100 * least) + 1, 100)
+    slight = float(min(next_hundredth, most) - least)
+    return dataclasses.replace(
+        again,
+        purpose=AGAIN,
+        sigma=(again.sigma[0], planned_one_ways(domain, budget, rows_per_unit, slight).sigma[1]),
+        note="up to this share where rows are few for the noise; what they leave, the others get",
     )
 
 

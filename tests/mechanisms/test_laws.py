@@ -225,6 +225,10 @@ class TestAim(Laws):
         return curator_for(table, **request.param)
 
 
+class TestFixed(Laws):
+    name = "fixed"
+
+
 def test_every_mechanism_is_under_the_laws():
     assert {cls.name for cls in Laws.__subclasses__()} == set(MECHANISMS)
 
