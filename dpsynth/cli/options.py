@@ -53,7 +53,9 @@ Delta = Annotated[
 MechanismName = Annotated[
     str,
     typer.Option(
-        "--mechanism", metavar="NAME", help="What to measure: oneshot, aim, mst, fixed or independent."
+        "--mechanism",
+        metavar="NAME",
+        help="What to measure: oneshot, aim, mst, privbayes, fixed or independent.",
     ),
 ]
 WorkloadText = Annotated[

@@ -12,8 +12,9 @@ from dpsynth.mechanisms.independent import INDEPENDENT
 from dpsynth.mechanisms.mechanism import Mechanism, Progress, Stage, Terms
 from dpsynth.mechanisms.mst import MST
 from dpsynth.mechanisms.oneshot import ONESHOT
+from dpsynth.mechanisms.privbayes import PRIVBAYES
 from dpsynth.mechanisms.workload import Workload
 
 __all__ = ["MECHANISMS", "Mechanism", "Progress", "Stage", "Terms", "Workload"]
 
-MECHANISMS: dict[str, Mechanism] = {m.name: m for m in (ONESHOT, AIM, MST, FIXED, INDEPENDENT)}
+MECHANISMS: dict[str, Mechanism] = {m.name: m for m in (ONESHOT, AIM, MST, PRIVBAYES, FIXED, INDEPENDENT)}

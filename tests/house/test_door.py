@@ -106,7 +106,9 @@ def test_only_the_curator_draws_and_opens() -> None:
             imported = [a.name for a in node.names] if isinstance(node, ast.ImportFrom) else []
             if "open_codes" in (name, *imported):
                 users["open_codes"].add(module)
+    drawn = users.pop("counting")
     assert users == {user: {"dpsynth.privacy.curator"} for user in users}
+    assert drawn == {"dpsynth.privacy.curator", "dpsynth.mechanisms.answers"}  # the latter counts drawn rows
 
 
 def test_the_exact_counts_have_few_readers() -> None:

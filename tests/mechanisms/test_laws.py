@@ -225,6 +225,10 @@ class TestAim(Laws):
         return curator_for(table, **request.param)
 
 
+class TestPrivbayes(Laws):
+    name = "privbayes"
+
+
 class TestFixed(Laws):
     name = "fixed"
 
