@@ -4,8 +4,8 @@ After Zhang, Cormode, Procopiuc, Srivastava, Xiao 2017, "PrivBayes: Private Data
 Networks", ACM TODS 42(4), for columns of any size: a network is grown greedily, column by column, the parents
 of each being a *theta-useful* set of columns that are in the network already; the joint tables of columns and
 their parents are then measured. A table of ``n`` cells is useful at ``sigma`` if
-``N >= theta sqrt(2/pi) sigma n``: the rows are at least ``theta`` times the noise. Columns are generalised, as
-in the paper's hierarchies, by their nested resolutions. Deviations:
+``N >= theta sqrt(2/pi) sigma n``: the rows are at least ``theta`` times the noise. Columns are generalised,
+as in the paper's hierarchies, by their nested resolutions. Deviations:
 
 * *Prices* are in Gaussian differential privacy, and the joint tables get Gaussian noise.
 * *One-way marginals* come first: the number of rows, which usefulness needs, and the resolutions follow from
