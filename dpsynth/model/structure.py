@@ -124,7 +124,9 @@ def processing_of(model: Model) -> tuple[str, ...]:
     if model.domain.rules:
         names.append("structural-zeros")
     if isinstance(model, NetworkModel):
-        names += ["iterative-fitting", "polishing"]
+        names.append("iterative-fitting")
+    if model.estimates or isinstance(model, NetworkModel):
+        names.append("polishing")
     return tuple(names)
 
 

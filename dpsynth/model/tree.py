@@ -34,10 +34,14 @@ from dpsynth.model.estimates import (
 )
 from dpsynth.model.groups import coarser_group, group_sums
 from dpsynth.model.inference import Beliefs, sharing_order
+from dpsynth.model.polishing import polish_rows
 from dpsynth.model.raking import common_classes, share_within
+from dpsynth.model.refinement import followed_tables
 from dpsynth.model.sampling import Method, draw_given, draw_within
 
 __all__ = ["TreeModel"]
+
+_EFFORT = 2.0  # proposals for each value drawn: a tree's rows are near to begin with
 
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
@@ -110,16 +114,19 @@ class TreeModel:
         """
         for columns in queries:
             check_columns(self.domain, columns)
+        return [self.total * distribution for distribution in self._distributions(queries)]
+
+    def _distributions(self, queries: Sequence[Sequence[int]]) -> list[Floats]:
         classes, tree, table = self.cliques()
         beliefs = Beliefs(tree, table)
-        answers: list[Floats] = [np.array(self.total)] * len(queries)
+        answers: list[Floats] = [np.ones(())] * len(queries)
         for i in sharing_order(queries):
             joint = beliefs.joint(queries[i])
             for axis, column in enumerate(queries[i]):
                 within = share_within(classes[column], self.nodes[column])
                 joint = np.take(joint, classes[column], axis=axis)
                 joint = joint * within.reshape([-1 if a == axis else 1 for a in range(joint.ndim)])
-            answers[i] = self.total * joint / max(float(joint.sum()), _TINY)
+            answers[i] = joint / max(float(joint.sum()), _TINY)
         return answers
 
     def cliques(self) -> tuple[list[Groups], CliqueTree, Callable[[int], Floats]]:
@@ -213,14 +220,18 @@ class TreeModel:
             result.append((root, order))
         return result
 
-    def sample(self, n: int, rng: np.random.Generator, *, method: Method = "systematic") -> list[Codes]:
+    def sample(
+        self, n: int, rng: np.random.Generator, *, method: Method = "systematic", polish: bool = True
+    ) -> list[Codes]:
         """Draw rows.
 
         Args:
             n: Number of rows, at least 0.
             rng: Source of chance; the same state gives the same rows.
-            method: ``"systematic"``: counts follow the model as closely as integers allow. ``"iid"``: rows
-                are independent draws.
+            method: ``"systematic"``: counts follow :meth:`marginal` of every pair of columns as closely as
+                polished integers allow (very large tables at the groupings they were estimated at).
+                ``"iid"``: rows are independent draws.
+            polish: Whether systematic rows are polished; a study of what that is worth says no.
 
         Returns:
             One int64 array of ``n`` codes a column, in domain order.
@@ -241,7 +252,10 @@ class TreeModel:
                 above = self._groups_at(edge, parent)[columns[parent]]
                 group = draw_given(above, self._given(edge, node), rng, method)
                 columns[node] = draw_within(group, self._groups_at(edge, node), self.nodes[node], rng, method)
-        return columns
+        if method == "iid" or not polish or not self.estimates:
+            return columns
+        followed, weights = followed_tables(self.domain, self.estimates, self._distributions)
+        return polish_rows(columns, self.nodes, followed, rng, weights=weights, effort=_EFFORT)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return the model as JSON values and plain arrays, for saving."""
