@@ -96,19 +96,21 @@ def held_orderings(
         conditions: By column.
 
     Raises:
-        InputError: conditions that cut bins of two columns that are compared, or of one in several places:
-            rows in such a bin could not be drawn in order.
+        InputError: conditions that cut bins of two columns that are compared, of one in several places, or
+            of one with more decimals than another: rows in such a bin could not be drawn in order.
     """
     kept = []
     for ordering in orderings:
         inside = {n: c for n, c in coders.items() if n in ordering.coders and isinstance(c, NumericCoder)}
         cut = [n for n, c in inside.items() if n in conditions and _cuts_bins(c)]
         several = [n for n in cut if len(inside[n].lattice.held or ()) > 1]
-        if len(cut) > 1 or several:
+        steps = {n: c.step * ordering.units[n] for n, c in inside.items()}
+        finer = [n for n in cut if steps[n] < max(steps.values())]
+        if len(cut) > 1 or several or finer:
             which = " and ".join(map(repr, cut))
             raise InputError(
                 f"column {which}: a constraint compares it, and this cuts its bins; state one range of one "
-                "of the compared columns, or ranges that end where bins do"
+                "of the compared columns (of fewest decimals), or ranges that end where bins do"
             )
         kept.append(replace(ordering, coders={n: inside[n] for n in ordering.coders}))
     return kept

@@ -182,3 +182,26 @@ def test_conditions_that_cut_compared_columns_apart_are_refused(said):
     layout = codec.layout(open_source(pd.DataFrame({"first": [0], "last": [1]})))
     with pytest.raises(InputError, match="a constraint compares it"):
         codec.decode([np.zeros(1, dtype=int)] * 2, layout, np.random.default_rng(0), conditions=conditions)
+
+
+MIXED = Schema.loads("""
+privacy_unit: row
+columns:
+  whole: {kind: integer, missing: false, lower: 0, upper: 999, bins: 8}
+  part: {kind: real, missing: false, lower: 0, upper: 998, decimals: 1, bins: 8}
+constraints:
+  - {at_most: [whole, part]}
+""")
+
+
+def test_a_range_between_the_points_of_a_coarser_column_is_refused():
+    """No whole number from 167 on is at most 166.6; a range of whole numbers leaves tenths to draw."""
+    codec = Codec(MIXED)
+    layout = codec.layout(open_source(pd.DataFrame({"whole": [0], "part": [0.1]})))
+    between = codec.conditions({"part": Range(at_least=166.4, at_most=166.6)})
+    with pytest.raises(InputError, match="of fewest decimals"):
+        codec.decode([np.full(9, 2), np.full(9, 3)], layout, np.random.default_rng(0), conditions=between)
+    whole = codec.conditions({"whole": Range(at_least=170, at_most=171)})
+    frame = codec.decode([np.full(99, 2), np.full(99, 3)], layout, np.random.default_rng(0), conditions=whole)
+    assert frame["whole"].between(170, 171).all()
+    assert (frame["whole"] <= frame["part"]).all()
