@@ -38,6 +38,7 @@ _WORTHWHILE = 0.003
 _SHORTEST = 4096  # proposals of a round: a few of them failing by chance says nothing
 _MOST_VISITS = 5e8  # table cells looked at in all: some ten seconds
 _POOL = 4096  # values of each column that a round proposes
+_SINGLE = 5.0  # weight of a one-way table: each column is in many pairs, which together outweigh it
 _FEW = 3.0  # rows added to every expected count, so that an empty cell has a finite weight
 
 
@@ -61,7 +62,7 @@ def polish_rows(
         nodes: One-way distribution of each column.
         estimates: Estimated tables of two or more columns, at their own groupings.
         rng: Source of chance.
-        weights: Positive weight of each estimate; 1 if not given. One-way tables have weight 1.
+        weights: Positive weight of each estimate; 1 if not given. One-way tables have weight 5.
         rules: Kept by every row given, and by every row returned.
         effort: Most proposals for each value of the table. A round of one for each, or of 4096 where the
             table has fewer values, ends the polishing when fewer than 3 in 1,000 were accepted. Large
@@ -116,7 +117,7 @@ def _problem(
         padded[:, column, : len(tables)] = np.array(tables, dtype=np.int64).reshape(-1, 2).T
     groups = [*(g for e in estimates for g in e.groups), *(g for r in rules for g in r.classes)]
     expected = n * np.concatenate([*nodes, *(e.table.ravel() for e in estimates)])
-    singles = [1.0] * sum(p.size for p in nodes)
+    singles = [_SINGLE] * sum(p.size for p in nodes)
     weight = np.concatenate([singles, np.repeat(weights, [e.table.size for e in estimates])])
     return (
         np.concatenate([np.concatenate(counts) - expected, *(1.0 - r.allowed.ravel() for r in rules)]),

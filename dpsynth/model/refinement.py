@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 _LARGEST_PAIR = 2**17  # cells of one pair's table
 _MOST_CELLS = 2**22  # of all pairs' tables together: 64 MiB while rows are polished
 _IMPLIED = 0.3  # what a pair counts that only follows from others: less where it contradicts them
+_LARGER = 0.2  # what a set of three or more columns counts: they are many, and each holds three pairs
 _MOST_PAIRS = 2_000  # above this only pairs that were estimated: each costs a walk through the model
 
 
@@ -36,7 +37,8 @@ def followed_tables(
     These are the tables of all pairs of columns at full resolution, those estimated first, as far as they
     have no more than 2**17 cells each and 2**22 together; all estimated pairs beyond that at their own
     groupings; and all estimates of three and more columns. Where there are more than 2000 pairs of columns,
-    those that were not estimated are left out. A pair that was not estimated counts 0.3, others 1.
+    those that were not estimated are left out. A pair that was not estimated counts 0.3, another pair 1, a larger
+    set of columns 0.2.
 
     Args:
         domain: The columns.
@@ -61,4 +63,4 @@ def followed_tables(
         for pair, table in zip(fine, distributions(fine), strict=True)
     ]
     weights = [1.0 if pair in estimated else _IMPLIED for pair in fine]
-    return [*coarse, *told], [1.0] * len(coarse) + weights
+    return [*coarse, *told], [1.0 if len(e.columns) == 2 else _LARGER for e in coarse] + weights

@@ -28,7 +28,7 @@ Model = TreeModel | NetworkModel
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 
-LARGEST_CLIQUE = 100_000  # cells; polishing makes larger ones worth little
+LARGEST_CLIQUE = 2**17  # cells; polishing makes larger ones worth little
 _FLOOR = 1e-12  # of a target's cells: a hard zero that a neighbouring target contradicts stops the fit
 
 
@@ -67,10 +67,10 @@ def fit_network(
 ) -> NetworkModel:
     """Build a junction tree over the strongest dependences that fit, and calibrate it.
 
-    A column's states are the finest groups at which any of its tables was measured. Tables join the tree in
-    the order of their distance from independence, each if no clique grows beyond ``largest`` cells; what grew
-    is triangulated anew, which may make room for more. A column of one state depends on nothing and stays
-    alone: no clique has more columns than an array has axes.
+    A column's states are the finest groups at which any of its tables was measured. Pairs join the tree in
+    the order of their distance from independence, and larger sets after them, each if no clique grows beyond
+    ``largest`` cells; what grew is triangulated anew, which may make room for more. A column of one state
+    depends on nothing and stays alone: no clique has more columns than an array has axes.
 
     The columns of each rule of the domain are in one clique, whatever its cells; states do not mix what rules
     tell apart, and tables are zero where no row that keeps the rules can be.
@@ -92,7 +92,8 @@ def fit_network(
         groups, held = ruled_states(support, groups, largest), support.cliques
     sizes = [int(g.max()) + 1 for g in groups]
     strongest = sorted(
-        (e for e in estimates if min(sizes[c] for c in e.columns) > 1), key=lambda e: -_dependence(e)
+        (e for e in estimates if min(sizes[c] for c in e.columns) > 1),
+        key=lambda e: (len(e.columns), -_dependence(e)),
     )
     strongest = [e for e in strongest if _is_coarser(e, groups)]
     forest = widest_forest(sizes, [e.columns for e in strongest], largest, held=held)
