@@ -37,8 +37,8 @@ def followed_tables(
     These are the tables of all pairs of columns at full resolution, those estimated first, as far as they
     have no more than 2**17 cells each and 2**22 together; all estimated pairs beyond that at their own
     groupings; and all estimates of three and more columns. Where there are more than 2000 pairs of columns,
-    those that were not estimated are left out. A pair that was not estimated counts 0.3, another pair 1, a larger
-    set of columns 0.2.
+    those that were not estimated are left out. A pair that was not estimated counts 0.3, another pair 1, a
+    larger set of columns 0.2.
 
     Args:
         domain: The columns.
