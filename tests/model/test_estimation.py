@@ -92,9 +92,9 @@ def test_a_pairs_margin_is_as_noisy_as_the_cells_it_sums(monkeypatch):
     """What reconciliation is told: a margin over k cells of variance v has variance k v."""
     told = []
 
-    def spy(fine, coarse, *, ordered, total):
+    def spy(fine, coarse, *, ordered, total, stages):
         told.append([fine.variance, *(o.variance for o in coarse)])
-        return reconcile_column(fine, coarse, ordered=ordered, total=total)
+        return reconcile_column(fine, coarse, ordered=ordered, total=total, stages=stages)
 
     monkeypatch.setattr(estimation, "reconcile_column", spy)
     rng = np.random.default_rng(0)

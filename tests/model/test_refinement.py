@@ -38,7 +38,7 @@ def test_every_pair_is_followed_code_by_code_and_counts_less_if_it_was_not_estim
     pair, triple = estimate_of((2, 0), (3, 2), sizes), estimate_of((0, 1, 3), (2, 2, 2), sizes)
     followed, weights = told(sizes, [pair, triple], asked)
     by_columns = {e.columns: (e, w) for e, w in zip(followed, weights, strict=True)}
-    assert by_columns[0, 1, 3] == (triple, 1.0)
+    assert by_columns[0, 1, 3] == (triple, 0.2)
     assert asked == [(2, 0), (0, 1), (0, 3), (1, 2), (1, 3), (2, 3)]
     for columns in asked:
         estimate, weight = by_columns[columns]
