@@ -227,7 +227,8 @@ def kept(out: Path) -> list[dict[str, Any]]:
 def _keep(out: Path, record: dict[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     records = [r for r in kept(out) if _key(r) != _key(record)] + [record]
-    text = json.dumps({"benchmark": "peers", "records": records}, indent=1) + "\n"
+    lines = ",\n".join(json.dumps(r) for r in records)
+    text = f'{{"benchmark": "peers", "records": [\n{lines}\n]}}\n'
     (out / "peers.json.new").write_text(text, encoding="utf-8")
     (out / "peers.json.new").replace(out / "peers.json")
 

@@ -22,11 +22,11 @@ def comparison(records: Records) -> str:
     """Return the whole comparison, with what each program spends beyond its word below it."""
     if not records:
         return "Nothing has been measured yet: `python -m benchmarks run`."
-    parts = []
-    for ways in sorted({r["ways"] for r in records if r["ways"]} or {2}):
+    parts, workloads = [], sorted({r["ways"] for r in records if r["ways"]} or {2})
+    for ways in workloads:
         parts.append(f"### Workload: all {_WORKLOADS[ways]}")
         of_ways = [r for r in records if r["ways"] in (None, ways)]
-        told = {(r["table"], r["epsilon"]) for r in of_ways if r["ways"]} or {_block(r) for r in of_ways}
+        told = {_block(r) for r in of_ways if r["ways"] or ways == workloads[0]}
         parts += [_one(block, [r for r in of_ways if _block(r) == block]) for block in sorted(told)]
     return "\n\n".join([*parts, *_footnotes(records)])
 

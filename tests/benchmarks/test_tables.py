@@ -176,6 +176,12 @@ def test_a_mechanism_without_a_workload_stands_beside_every_workload():
     assert "dpsynth `mst`" in triples.split("What a program spends")[0]
 
 
+def test_a_table_where_nobody_was_told_a_workload_stands_once():
+    text = comparison([record("dpsynth:mst", table="alone"), *(record("dpmm:aim", ways=k) for k in (2, 3))])
+    assert text.count("**alone**") == 1
+    assert text.index("**alone**") < text.index("### Workload: all triples")
+
+
 def test_a_run_that_failed_among_others_is_counted():
     failed = record("dpmm:mst", trial=2, status="failed", error="x")
     text = summary([record("dpmm:mst"), record("dpmm:mst", trial=1), failed], "t")
