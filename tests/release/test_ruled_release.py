@@ -10,11 +10,12 @@ import pytest
 
 import dpsynth
 from dpsynth import Schema, Synthesizer
-from dpsynth.errors import ReleaseError, SchemaError
+from dpsynth.errors import InputError, ReleaseError, SchemaError
 from dpsynth.evaluate.fidelity import compare
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.release.arrays import to_npy
 from dpsynth.release.verify import verify
+from dpsynth.schema import Range
 from tests.release.building import edited, members_of, rehashed, zipped
 from tests.strategies.constraints import keeps, rows_of
 
@@ -198,3 +199,28 @@ def test_rules_without_a_row_are_refused_before_anything_is_read_or_spent(tmp_pa
     free = Schema.from_dict({k: v for k, v in schema.to_dict().items() if k != "constraints"})
     plans = [Synthesizer(s, epsilon=1.0, delta=1e-6, mechanism="independent").plan() for s in (free, schema)]
     assert plans[0].model_bytes < plans[1].model_bytes < 10 * 2**30
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"age": Range(below=16)},
+        {"level": "primary"},
+        {"admitted": Range(at_least="2020-03-03", at_most="2020-03-20")},
+        {"discharged": None, "status": "married"},
+    ],
+    ids=str,
+)
+def test_rows_under_conditions_keep_the_constraints_too(release, where):
+    for method in ("systematic", "iid"):
+        table = release.sample(300, seed=1, method=method, where=where, frame="pyarrow")
+        for row in rows_of(release.schema, table):
+            assert all(keeps(release.schema, constraint, row) for constraint in release.schema.constraints)
+
+
+@pytest.mark.parametrize(
+    "where", [{"age": Range(below=16), "status": "married"}, {"code": 1, "level": "primary"}]
+)
+def test_conditions_that_the_constraints_forbid_hold_for_no_row(release, where):
+    with pytest.raises(InputError, match="no row meets the conditions"):
+        release.sample(5, where=where)
