@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from warnings import catch_warnings
 
 import typer
 
@@ -77,7 +78,7 @@ def fit(
     _require_columns(data, synth.schema)
     for warning in warnings:
         screen.say(hung(f"warning: {warning}", 2))
-    with screen.progress() as report:
+    with screen.progress() as report, catch_warnings(action="ignore", category=UserWarning):  # said above
         release = synth.fit(data, progress=report)
         report("writing the release", 0.0)
         release.save(out)

@@ -58,6 +58,37 @@ def test_every_help_lists_the_exit_codes(run: Run, name: str) -> None:
     assert "4 a check failed" in " ".join(result.stdout.split())
 
 
+def test_the_terms_of_a_mechanism_are_kept_or_refused(run: Run) -> None:
+    base = ("plan", "schema.yaml", *GUARANTEE)
+    planned = json.loads(run(*base, "--mechanism", "fixed", "--workload", "all-3-way", "--json").stdout)
+    assert planned["stages"][-1]["purpose"] == "named marginals"
+    assert planned["stages"][-1]["acts"] == 1
+    assert planned["warnings"] == []
+    small = run(*base, "--mechanism", "aim", "--model-size", "1e-6", "--rows", "10")
+    said = " ".join(small.stdout.split())
+    assert "room for no pair of columns" in said
+    assert "the budget is small" in said
+    lots = json.loads(run(*base, "--mechanism", "aim", "--json").stdout)
+    assert next(s for s in lots["stages"] if s["purpose"] == "choices of a marginal")["sigma"] is None
+    for wrong, message in (
+        (("--workload", "all-3-way"), "takes no workload"),
+        (("--mechanism", "aim", "--workload", "target:nobody"), "no learned column"),
+        (("--mechanism", "aim", "--workload", "nothing"), "none of"),
+        (("--mechanism", "aim", "--seconds", "0"), "not a positive"),
+        (("--mechanism", "fixed", "--seconds", "5"), "takes no seconds"),
+    ):
+        refused = run(*base, *wrong)
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+
+
+def test_a_warning_comes_before_the_fit(run: Run) -> None:
+    arguments = ["1e-6" if a == "1" else a for a in FIT]
+    result = run(*arguments, "--mechanism", "independent")
+    assert result.exit_code == 0
+    assert "warning: the budget is small" in result.stderr
+
+
 def test_the_help_names_every_mechanism(run: Run) -> None:
     for command in ("plan", "fit"):
         said = run(command, "--help").stdout
