@@ -133,10 +133,14 @@ def calibrate(
     targets: Sequence[Target],
     *,
     allowed: Sequence[Flags] | None = None,
+    start: Sequence[Floats] | None = None,
     sweeps: int = 15,
     tolerance: float = 1e-4,
 ) -> tuple[tuple[Floats, ...], float]:
     """Fit clique tables to marginals.
+
+    A message is passed, and a target met, only where a table has changed since: by more than a hundredth of
+    ``tolerance`` in L1, summed over its changes.
 
     Args:
         tree: The cliques.
@@ -144,6 +148,8 @@ def calibrate(
         targets: Marginals to be met; the columns of each lie in some clique.
         allowed: For each clique, where its table may be positive; these agree with each other, and each
             column in question has a target of its own. Everywhere if not given.
+        start: Tables of the cliques that agree with each other, to start from instead: those of an earlier
+            fit to most of these targets save most of its sweeps.
         sweeps: Most rounds over all targets.
         tolerance: Mean L1 gap of a target below which to stop.
 
@@ -151,34 +157,87 @@ def calibrate(
         Calibrated tables (two cliques agree on the columns they share), each of sum 1; and the mean L1 gap
         between targets and fit that the last round found.
     """
-    from dpsynth.model.kernels import scale_to  # noqa: PLC0415  -- lazy: numba costs 0.4 s at import
-
-    tables = [_outer([margins[c] for c in clique]).ravel() for clique in tree.cliques]
+    tables = [_outer([margins[c] for c in clique]) for clique in tree.cliques] if start is None else start
     if allowed is not None:
-        tables = [table * flags.ravel() for table, flags in zip(tables, allowed, strict=True)]
-    links = [_link(tree, i) for i in range(len(tree.cliques))]
-    assigned: list[list[tuple[Index, Floats, Floats]]] = [[] for _ in tree.cliques]
+        tables = [table * flags for table, flags in zip(tables, allowed, strict=True)]
+    fit = _Fit(tree, tables, tolerance / 100, agreed=allowed is None)
     for target in targets:
-        home = tree.smallest(target.columns)
-        if home is None:
-            raise ValueError("no clique holds the columns of a target")
-        index = cell_index(tree.cliques[home], tree.sizes, target.columns, target.groups)
-        assigned[home].append((index, target.table.ravel(), np.empty(target.table.size)))
+        fit.assign(target)
     tour = _tour(tree)
     gap = 0.0
     for _ in range(sweeps if targets else 0):
         gap = 0.0
         for clique, source in tour:
             if source is not None:
-                _pass(tables, links[max(clique, source)], source, clique)
-            arrived = assigned[clique] if source is None or source < clique else []
-            gap += sum(scale_to(tables[clique], *target) for target in arrived) / len(targets)
+                fit.pass_on(source, clique)
+            if source is None or source < clique:
+                gap += fit.meet(clique) / len(targets)
         if gap < tolerance:
             break
     for i, parent in enumerate(tree.parents):
         if parent >= 0:
-            _pass(tables, links[i], parent, i)
-    return tuple((table / table.sum()).reshape(tree.shape(i)) for i, table in enumerate(tables)), gap
+            fit.pass_on(parent, i, always=True)
+    return tuple((t / t.sum()).reshape(tree.shape(i)) for i, t in enumerate(fit.tables)), gap
+
+
+class _Fit:
+    """Tables on their way to the targets, and how far each has moved when.
+
+    Attributes:
+        tables: Flat table of each clique; changed in place.
+    """
+
+    __slots__ = ("_agreed", "_assigned", "_links", "_met", "_moved", "_still", "_tree", "tables")
+
+    def __init__(self, tree: CliqueTree, tables: Sequence[Floats], still: float, *, agreed: bool) -> None:
+        self._tree, self._still = tree, still
+        self.tables = [np.array(table, dtype=np.float64).ravel() for table in tables]
+        self._links = [_link(tree, i) for i in range(len(tree.cliques))]
+        self._moved = [0.0] * len(tree.cliques)  # L1 of all changes so far
+        self._agreed = [0.0 if agreed else -math.inf] * len(
+            tree.cliques
+        )  # what both ends of a link had moved when they last agreed
+        self._assigned: list[list[tuple[Index, Floats, Floats]]] = [[] for _ in tree.cliques]
+        self._met: list[list[float]] = [[] for _ in tree.cliques]  # what a clique had moved when it met each
+
+    def assign(self, target: Target) -> None:
+        """Give a target to the smallest clique that holds its columns."""
+        home = self._tree.smallest(target.columns)
+        if home is None:
+            raise ValueError("no clique holds the columns of a target")
+        index = cell_index(self._tree.cliques[home], self._tree.sizes, target.columns, target.groups)
+        self._assigned[home].append((index, target.table.ravel(), np.empty(target.table.size)))
+        self._met[home].append(-math.inf)
+
+    def meet(self, clique: int) -> float:
+        """Rescale a clique to each of its targets; return the sum of the L1 gaps there were."""
+        from dpsynth.model.kernels import scale_to  # noqa: PLC0415  -- lazy: numba costs 0.4 s at import
+
+        total = 0.0
+        for i, target in enumerate(self._assigned[clique]):
+            gap = self._moved[clique] - self._met[clique][i]  # no more than this
+            if gap > self._still:
+                gap = scale_to(self.tables[clique], *target)
+                self._moved[clique] += gap
+                self._met[clique][i] = self._moved[clique]
+            total += gap
+        return total
+
+    def pass_on(self, source: int, destination: int, *, always: bool = False) -> None:
+        """Make a clique agree with its neighbour on the columns they share, if either has moved."""
+        from dpsynth.model.kernels import marginalise, scale_to  # noqa: PLC0415  -- lazy: see meet
+
+        child = max(source, destination)
+        link = self._links[child]
+        moved = self._moved[source] + self._moved[destination]
+        if link is None or (moved - self._agreed[child] <= self._still and not always):
+            return
+        away, home = link.child_index, link.parent_index
+        if source == link.parent:
+            away, home = home, away
+        marginalise(self.tables[source], away, link.message)
+        self._moved[destination] += scale_to(self.tables[destination], home, link.message, link.scratch)
+        self._agreed[child] = self._moved[source] + self._moved[destination]
 
 
 def _outer(factors: Sequence[Floats]) -> Floats:
@@ -203,18 +262,6 @@ def _link(tree: CliqueTree, child: int) -> _Link | None:
         np.empty(cells),
         np.empty(cells),
     )
-
-
-def _pass(tables: list[Floats], link: _Link | None, source: int, destination: int) -> None:
-    """Make one clique agree with its neighbour on the columns they share."""
-    from dpsynth.model.kernels import marginalise, scale_to  # noqa: PLC0415  -- lazy: see calibrate
-
-    if link is None:
-        return
-    up = source == link.child
-    away, home = (link.child_index, link.parent_index) if up else (link.parent_index, link.child_index)
-    marginalise(tables[source], away, link.message)
-    scale_to(tables[destination], home, link.message, link.scratch)
 
 
 def _tour(tree: CliqueTree) -> list[tuple[int, int | None]]:

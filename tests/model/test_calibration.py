@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dpsynth.model import kernels
 from dpsynth.model.calibration import CliqueTree, Target, calibrate, cell_index
 from dpsynth.model.junction import JunctionForest
 from tests.strategies.models import GRAPHS, edges_of, fitted_joint, graph_edges, marginal_of, merged_groups
@@ -194,3 +195,99 @@ def test_the_smallest_clique_is_the_one_of_fewest_cells():
     assert tree.smallest((2, 3)) is None
     assert [tree.separator(i) for i in range(3)] == [(), (0, 1), (1, 3)]
     assert tree.shape(0) == (2, 3, 9)
+
+
+# ---- warm starts, and no work where nothing changed -----------------------------------------------------
+
+
+def ring(count=6, size=5, seed=0):
+    """Columns in a ring with chords: consistent targets, and their junction tree."""
+    rng = np.random.default_rng(seed)
+    sizes = [size] * count
+    joint = rng.dirichlet(np.full(size**count, 0.3)).reshape(sizes)
+    pairs = [(i, (i + 1) % count) for i in range(count)] + [(0, count // 2)]
+    edges = edges_of(joint, pairs, [(np.arange(size),)] * count, rng)
+    margins = [marginal_of(joint, (c,)) for c in range(count)]
+    return tree_for(sizes, pairs), margins, [target_of(e) for e in edges]
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Counts rescalings of a clique's table: the inner loop that takes the time."""
+    calls = []
+    rescale = kernels.scale_to
+
+    def counted(table, *arguments):
+        calls.append(table.size)
+        return rescale(table, *arguments)
+
+    monkeypatch.setattr(kernels, "scale_to", counted)
+    return calls
+
+
+def test_a_fit_started_from_its_own_result_looks_at_each_target_once(work):
+    tree, margins, targets = ring()
+    fitted, gap = calibrate(tree, margins, targets, tolerance=1e-8, sweeps=500)
+    assert gap < 1e-8
+    cold = len(work)
+    work.clear()
+    again, gap = calibrate(tree, margins, targets, start=fitted, tolerance=1e-6)
+    assert gap < 1e-6
+    assert len(work) <= len(targets) + len(tree.cliques) < cold
+    for first, second in zip(fitted, again, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-7)
+
+
+def test_a_warm_start_finds_the_same_fit_in_less_work(work):
+    """One target more than before: the same distribution, since both start from independent columns."""
+    tree, margins, targets = ring()
+    before, _ = calibrate(tree, margins, targets[:-1], tolerance=1e-7, sweeps=2_000)
+    work.clear()
+    cold, _ = calibrate(tree, margins, targets, tolerance=1e-7, sweeps=2_000)
+    needed = sum(work)
+    work.clear()
+    warm, gap = calibrate(tree, margins, targets, start=before, tolerance=1e-7, sweeps=2_000)
+    assert gap < 1e-7
+    assert sum(work) < needed
+    for first, second in zip(cold, warm, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_a_component_that_is_done_is_left_alone(work):
+    """Two rings side by side, one fitted already: its tables are rescaled once a target and no more."""
+    tree, margins, targets = ring()
+    count, cliques = len(tree.sizes), len(tree.cliques)
+    both = CliqueTree(
+        tree.sizes * 2,
+        (*tree.cliques, *(tuple(c + count for c in clique) for clique in tree.cliques)),
+        (*tree.parents, *(p + cliques if p >= 0 else p for p in tree.parents)),
+    )
+    moved = [Target(tuple(c + count for c in t.columns), t.groups, t.table) for t in targets]
+    fitted, _ = calibrate(tree, margins, targets, tolerance=1e-9, sweeps=2_000)
+    fresh, _ = calibrate(tree, margins, [], tolerance=1e-7)
+    work.clear()
+    found, gap = calibrate(tree, margins, targets, start=fresh, tolerance=1e-6, sweeps=500)
+    alone = len(work)
+    work.clear()
+    found, gap = calibrate(
+        both, [*margins, *margins], [*targets, *moved], start=[*fitted, *fresh], tolerance=1e-6, sweeps=500
+    )
+    assert gap < 1e-6
+    assert len(work) <= alone + len(targets) + 2 * cliques
+    assert_consistent(both, found)
+
+
+@pytest.mark.parametrize("shape", GRAPHS)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_any_start_that_agrees_ends_in_tables_that_agree(shape, data):
+    joint, pairs, edges = data.draw(problems(shape))
+    tree = tree_for(joint.shape, pairs)
+    margins = [marginal_of(joint, (c,)) for c in range(joint.ndim)]
+    targets = [target_of(e) for e in edges]
+    start, _ = calibrate(tree, margins, targets[: len(targets) // 2])
+    tables, _ = calibrate(tree, margins, targets, start=start, tolerance=1e-9, sweeps=300)
+    assert_consistent(tree, tables)
+    for edge in edges:
+        found = grouped(found_by(tree, tables, edge.columns), edge)
+        assert np.abs(found - edge.table).sum() < 1e-3
