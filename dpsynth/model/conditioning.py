@@ -116,10 +116,11 @@ def _network_given(
             nodes.append(_scaled(node * weights))
             continue
         groups, tree = model.groups[other], after.joint((other,))
-        found = told.table((other,), (groups,), tree.shape) if wanted is None or other in wanted else tree
-        if tree[found <= 0].sum() > TOLERANCE / 10:  # an estimate rules out what the tree does not
-            found = tree
-        nodes.append(_scaled(share_within(groups, node) * found[groups]))
+        found = told.codes(other) if wanted is None or other in wanted else None
+        # An estimate may rule out what the tree does not; then the tree is followed.
+        if found is None or tree[group_sums(groups, found) <= 0].sum() > TOLERANCE / 10:
+            found = share_within(groups, node) * tree[groups]
+        nodes.append(_scaled(found))
     held = [e for e in model.estimates if wanted is None or wanted.issuperset(e.columns)]
     estimates = list(held)
     for i in sharing_order([e.columns for e in held]):
@@ -160,6 +161,12 @@ class _Told:
     def _of_classes(self, classes: Groups) -> Floats:
         """Return the mean weight of each class's codes."""
         return group_sums(classes, share_within(classes, self.model.nodes[self.column]) * self._weights)
+
+    def codes(self, other: int) -> Floats:
+        """Return the distribution of another column's codes given the evidence."""
+        joint, (classes, own) = self.model.class_marginal((other, self.column), self.before)
+        found: Floats = joint @ self._of_classes(own)
+        return share_within(classes, self.model.nodes[other]) * found[classes]
 
     def table(self, columns: tuple[int, ...], groups: tuple[Groups, ...], shape: tuple[int, ...]) -> Floats:
         """Return the distribution of groups of columns, given the evidence, that marginals tell of."""

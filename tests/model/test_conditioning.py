@@ -44,6 +44,11 @@ def applied(joint, evidence):
     return joint
 
 
+def unordered(model):
+    """A network without ordered columns: nothing is interpolated between their groups."""
+    return replace(model, domain=Domain(tuple(Axis(a.name, a.size) for a in model.domain)))
+
+
 def subsets(count, most):
     """All sets of one to ``most`` columns."""
     return [s for k in range(1, most + 1) for s in itertools.combinations(range(count), k)]
@@ -76,6 +81,7 @@ def test_a_network_that_holds_every_table_is_conditioned_exactly(shape):
     @settings(max_examples=15)
     @sampled(networks(shape=shape), st.data())
     def check(model, data):
+        model = unordered(model)
         evidence = data.draw(evidence_on(model.domain.sizes))
         joint = applied(network_brute_force(model), evidence)
         if joint.sum() < 1e-3:
