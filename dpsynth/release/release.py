@@ -18,6 +18,7 @@ from dpsynth.model.sampling import Method
 from dpsynth.model.structure import Model
 from dpsynth.privacy.curator import Measurement
 from dpsynth.release.documents import shown
+from dpsynth.release.precision import standard_errors
 from dpsynth.release.statement import Statement
 from dpsynth.schema import Schema
 from dpsynth.schema.ranges import Condition
@@ -135,21 +136,47 @@ class Release:
 
         Privacy: free; post-processing of what was measured.
         """
-        if isinstance(columns, str):
-            raise InputError(f"marginal takes a list of column names, not one text; write [{columns!r}]")
-        names = list(columns)
-        for name in names:
-            if name not in self.model.domain.names:
-                why = "is never learned" if name in self.schema.columns else "is not in this release"
-                offered = ", ".join(shown(n, 30) for n in self.model.domain.names[:20])
-                raise InputError(f"column {shown(str(name))} {why}; its learned columns are {offered}")
-        wanted = [self.model.domain.index(name) for name in names]
+        wanted = self._positions(columns)
         codec = Codec(self.schema)
         model = self._given(codec, codec.conditions(given or {}), wanted)
         try:
             return model.marginal(wanted)
         except ValueError as error:
             raise InputError(str(error)) from None
+
+    def standard_error(self, columns: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return a standard error of each cell of :meth:`marginal`, in rows.
+
+        The noise's standard deviation where the cell was measured as it is. Elsewhere a bound, wide on
+        purpose: what nobody measured may be anything that the measured tables leave possible.
+
+        Args:
+            columns: Names of learned columns, all different.
+
+        Returns:
+            Array of the shape of ``marginal(columns)``.
+
+        Raises:
+            InputError: as :meth:`marginal`.
+
+        Privacy: free; the noise's variances are public.
+        """
+        wanted = self._positions(columns)
+        try:
+            return standard_errors(self.model, self.measurements, wanted)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+
+    def _positions(self, columns: Sequence[str]) -> list[int]:
+        """Return the positions of learned columns by name."""
+        if isinstance(columns, str):
+            raise InputError(f"marginal takes a list of column names, not one text; write [{columns!r}]")
+        for name in columns:
+            if name not in self.model.domain.names:
+                why = "is never learned" if name in self.schema.columns else "is not in this release"
+                offered = ", ".join(shown(n, 30) for n in self.model.domain.names[:20])
+                raise InputError(f"column {shown(str(name))} {why}; its learned columns are {offered}")
+        return [self.model.domain.index(name) for name in columns]
 
     def _given(
         self, codec: Codec, conditions: Mapping[str, Condition], among: Sequence[int] | None = None
