@@ -1,4 +1,4 @@
-"""``python -m benchmarks {adult,noise,ablation} [--runs N]`` measures, prints and keeps the result.
+"""``python -m benchmarks {adult,noise,scale,ablation} [--runs N]`` measures, prints and keeps the result.
 
 ``python -m benchmarks run`` compares dpsynth with other programs; ``python -m benchmarks render`` writes kept
 results into the documents.

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.peers_table import comparison, summary
 
-__all__ = ["PLACES", "ablation", "headline", "render", "run", "stages"]
+__all__ = ["PLACES", "ablation", "headline", "render", "run", "scale", "stages"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -79,6 +79,23 @@ def stages() -> str:
     return "\n".join(rows)
 
 
+def scale() -> str:
+    """Return the table of many columns and large ones."""
+    found = _load("scale")
+    rows = [
+        "| table | mechanism | 1-way | 2-way | estimated tables | seconds | of them sampling | peak memory |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in ("wide", "kdd_census_income"):
+        for mechanism, r in found[name].items():
+            rows.append(
+                f"| {name}, {r['rows']:,.0f} x {r['columns']:.0f} | {mechanism} | {r['tvd1']:.4f} | "
+                f"{r['tvd2']:.4f} | {r['estimated_tables']:.0f} | {r['seconds']:.0f} | "
+                f"{r['sample_seconds']:.0f} | {r['peak_mb']:.0f} MB |"
+            )
+    return "\n".join(rows)
+
+
 def beside_others() -> str:
     """Return the comparison with other programs, all of it."""
     return comparison(_records())
@@ -97,6 +114,7 @@ PLACES = (
     ("README.md", "benchmark-results", headline),
     ("README.md", "beside-others", beside_others_in_short),
     ("benchmarks/README.md", "beside-others", beside_others),
+    ("benchmarks/README.md", "scale", scale),
     ("docs/method.md", "ablation", ablation),
     ("docs/method.md", "stages", stages),
 )

@@ -1,10 +1,10 @@
 """How far an answer of a release may be from the truth: what noise makes of it, and what was not measured.
 
 A cell that was measured as it is has the standard deviation of its noise, all its measurements taken
-together; that denoising lowers the error is not counted. Any other cell lies, whatever the dependence, between
-0 and the least of the measured counts that it is part of, so that an estimate ``m`` below such a bound ``u``
-is off by at most ``max(m, u - m)``: squared and added to the variance of that bound, it stands in for what
-nobody measured.
+together; that denoising lowers the error is not counted. Any other cell lies, whatever the dependence,
+between 0 and the least of the measured counts that it is part of, so that an estimate ``m`` below such a
+bound ``u`` is off by at most ``max(m, u - m)``: squared and added to the variance of that bound, it stands
+in for what nobody measured.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def test_two_standard_errors_cover_the_truth_in_95_of_100_cells(mechanism):
         release = Synthesizer(SCHEMA, epsilon=1.0, delta=1e-6, mechanism=mechanism).fit(frame)
         total = release.standard_error([])
         assert total.shape == ()
-        for k in covered:
+        for k, shares in covered.items():
             inside = []
             for columns in itertools.combinations(SIZES, k):
                 truth = np.zeros([SIZES[c] for c in columns])
@@ -43,7 +43,7 @@ def test_two_standard_errors_cover_the_truth_in_95_of_100_cells(mechanism):
                 assert error.shape == truth.shape
                 assert (error > 0).all()
                 inside.append(np.abs(release.marginal(columns) - truth).ravel() <= 2 * error.ravel())
-            covered[k].append(np.concatenate(inside).mean())
+            shares.append(np.concatenate(inside).mean())
     for shares in covered.values():
         assert np.mean(shares) >= 0.95
         assert min(shares) >= 0.85
