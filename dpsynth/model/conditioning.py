@@ -116,7 +116,7 @@ def _network_given(
             nodes.append(_scaled(node * weights))
             continue
         groups, tree = model.groups[other], after.joint((other,))
-        found = told.codes(other) if wanted is None or other in wanted else None
+        found = told.one_way(other) if wanted is None or other in wanted else None
         # An estimate may rule out what the tree does not; then the tree is followed.
         if found is None or tree[group_sums(groups, found) <= 0].sum() > TOLERANCE / 10:
             found = share_within(groups, node) * tree[groups]
@@ -162,7 +162,7 @@ class _Told:
         """Return the mean weight of each class's codes."""
         return group_sums(classes, share_within(classes, self.model.nodes[self.column]) * self._weights)
 
-    def codes(self, other: int) -> Floats:
+    def one_way(self, other: int) -> Floats:
         """Return the distribution of another column's codes given the evidence."""
         joint, (classes, own) = self.model.class_marginal((other, self.column), self.before)
         found: Floats = joint @ self._of_classes(own)
