@@ -126,3 +126,53 @@ def test_conditions_that_no_row_meets_are_refused():
         never.sample(5, where={"a": 1})
     with pytest.raises(InputError, match=r"no row meets the conditions on .a., .b.: they have"):
         never.marginal(["b"], given={"a": 1, "b": 0})
+
+
+RULED = Schema.loads("""
+privacy_unit: row
+columns:
+  first: {kind: integer, missing: false, lower: 0, upper: 999, bins: 16}
+  last: {kind: integer, missing: false, lower: 0, upper: 999, bins: 16}
+  job: {kind: categorical, missing: false, values: [worker, retired], other_label: else, out_of_domain: other}
+  age: {kind: integer, missing: false, lower: 0, upper: 99, bins: 20}
+constraints:
+  - {at_most: [first, last]}
+  - {impossible: {job: [retired], age: {below: 50}}}
+""")
+
+
+@pytest.fixture(scope="module")
+def ruled():
+    rng = np.random.default_rng(0)
+    first, age = rng.integers(0, 1000, 4_000), rng.integers(0, 100, 4_000)
+    last = np.minimum(999, first + rng.integers(0, 300, 4_000))
+    job = np.where((age >= 50) & (rng.random(4_000) < 0.6), "retired", "worker")
+    frame = pd.DataFrame({"first": first, "last": last, "job": job, "age": age})
+    return Synthesizer(RULED, epsilon=2, delta=1e-6).fit(frame)
+
+
+@pytest.mark.parametrize("method", ["systematic", "iid"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"job": "retired"},
+        {"age": Range(at_least=40, at_most=57)},
+        {"first": Range(at_least=130, at_most=140)},
+        {"age": Range(below=30), "job": "worker"},
+    ],
+)
+def test_rows_under_conditions_keep_the_constraints(ruled, where, method):
+    rows = ruled.sample(2_000, seed=1, where=where, method=method)
+    assert (rows["first"] <= rows["last"]).all()
+    assert not ((rows["job"] == "retired") & (rows["age"] < 50)).any()
+    if "job" in where:
+        assert (rows["job"] == where["job"]).all()
+    for name, said in where.items():
+        if isinstance(said, Range):
+            high = said.at_most if said.below is None else said.below - 1
+            assert rows[name].between(said.at_least or 0, high).all()
+
+
+def test_conditions_that_a_constraint_rules_out_are_refused(ruled):
+    with pytest.raises(InputError, match="no row meets the conditions"):
+        ruled.sample(3, where={"job": "retired", "age": 20})
