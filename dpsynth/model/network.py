@@ -173,7 +173,8 @@ class NetworkModel:
             Array with one axis a column; and for each column the class of each code. Within a class codes
             follow their one-way distribution.
         """
-        inside = [e for e in self.estimates if set(e.columns) <= set(columns)] if len(columns) > 1 else []
+        wanted = frozenset(columns)
+        inside = [e for e in self.estimates if wanted.issuperset(e.columns)] if len(columns) > 1 else []
         smooth: list[Interpolation] = []
         if len(columns) == 2 or self.domain.cells(columns) <= _LARGEST_INTERPOLATED:
             found = (interpolation(self.domain, self.nodes, e) for e in inside if len(e.columns) == 2)
