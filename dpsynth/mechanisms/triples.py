@@ -36,7 +36,7 @@ TRIPLES = "marginals of three columns"
 TRIPLE_RESOLUTIONS = (128, 512, 2048, 8192)
 LARGEST_TRIPLE = 32_768  # cells that no coarsest table exceeds
 CANDIDATES = 200  # sets of three columns that are looked at, at most
-ROWS = 200_000  # rows drawn from the model to compare with, at most
+ROWS = 100_000  # rows drawn from the model to compare with, at most
 
 
 def triple_options(

@@ -36,6 +36,7 @@ _Problem: TypeAlias = tuple[
 
 _WORTHWHILE = 0.003
 _SHORTEST = 4096  # proposals of a round: a few of them failing by chance says nothing
+_FEWEST_ROUNDS = 3.0  # with fewer, tables of three and more columns would take what the pairs need
 _MOST_VISITS = 5e8  # table cells looked at in all: some ten seconds
 _POOL = 4096  # values of each column that a round proposes
 _SINGLE = 5.0  # weight of a one-way table: each column is in many pairs, which together outweigh it
@@ -66,7 +67,8 @@ def polish_rows(
         rules: Kept by every row given, and by every row returned.
         effort: Most proposals for each value of the table. A round of one for each, or of 4096 where the
             table has fewer values, ends the polishing when fewer than 3 in 1,000 were accepted. Large
-            tables with many estimates get fewer rounds, at least one.
+            tables with many estimates get fewer rounds, at least one; where that would be fewer than three,
+            only columns and pairs are followed.
 
     Returns:
         New arrays, one a column. A value in them occurs in that column of the rows given.
@@ -78,8 +80,11 @@ def polish_rows(
 
     rows = np.stack(columns, axis=1).astype(np.int32)
     known = [1.0] * len(estimates) if weights is None else weights
+    if _rounds(n, estimates) < _FEWEST_ROUNDS:
+        kept = [i for i, e in enumerate(estimates) if len(e.columns) == 2] or range(len(estimates))
+        estimates, known = [estimates[i] for i in kept], [known[i] for i in kept]
     problem = _problem(columns, nodes, estimates, known, rules)
-    affordable = max(1.0, _MOST_VISITS / (n * sum(len(e.columns) for e in estimates)))
+    affordable = max(1.0, _rounds(n, estimates))
     most, whole = int(min(effort, affordable) * n * d), max(n * d, _SHORTEST)
     for done in range(0, most, whole):
         pool = np.take_along_axis(rows, rng.integers(0, n, (_POOL, d)), axis=0).T.copy()
@@ -89,6 +94,11 @@ def polish_rows(
         if accepted < _WORTHWHILE * proposals:
             break
     return [rows[:, c].astype(np.int64) for c in range(d)]
+
+
+def _rounds(n: int, estimates: Sequence[Estimate]) -> float:
+    """Return how many rounds of one proposal for each value are affordable."""
+    return _MOST_VISITS / (n * sum(len(e.columns) for e in estimates))
 
 
 def _problem(

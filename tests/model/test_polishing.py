@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dpsynth.model import kernels
+from dpsynth.model import kernels, polishing
+from dpsynth.model.estimates import Estimate
 from dpsynth.model.polishing import polish_rows
 from tests.strategies.models import GRAPHS, edges_of, graph_edges, marginal_of, merged_groups, pair_of
 
@@ -161,3 +162,18 @@ def test_of_two_estimates_that_contradict_each_other_the_weightier_is_followed()
     for weights, low, high in (([1.0, 0.1], 0.7, 1.0), ([0.1, 1.0], 0.0, 0.3)):
         done = polish_rows(rows, nodes, [equal, unequal], np.random.default_rng(0), weights=weights)
         assert low <= np.mean(done[0] == done[1]) <= high
+
+
+@pytest.mark.parametrize(("visits", "followed"), [(1e9, True), (3_000 * 5 * 2.9, False)])
+def test_where_few_rounds_are_affordable_pairs_come_before_larger_tables(visits, followed, monkeypatch):
+    """Two equal columns, and a table of three that says otherwise of the third."""
+    rows, nodes, (pair,) = far_off()
+    groups = (np.arange(4), np.arange(4), np.arange(2))
+    third = np.zeros((4, 4, 2))
+    third[range(4), range(4), [0, 0, 1, 1]] = 0.25
+    triple = Estimate((0, 1, 2), groups, third)
+    monkeypatch.setattr(polishing, "_MOST_VISITS", visits)
+    done = polish_rows(rows, nodes, [pair, triple], np.random.default_rng(0), effort=20)
+    agreeing = np.mean((done[0] >= 2) == done[2])
+    assert (agreeing > 0.9) == followed
+    assert np.mean(done[0] == done[1]) > 0.6
