@@ -159,6 +159,6 @@ def test_a_part_that_is_none_is_refused(part):
 def test_the_plan_names_the_part():
     domain = interacting(rows=1)[0]
     stages = {s.purpose: s for s in one_shot(Settings()).plan(domain, 2.0, 1)}
-    assert "up to 30 %" in stages[SCORES_OF_TRIPLES].note
+    assert f"up to {100 * Settings().larger} %" in stages[SCORES_OF_TRIPLES].note
     assert stages[TRIPLES].acts == max(math.comb(4, 3), math.comb(4, 2))
     assert TRIPLES not in {s.purpose for s in one_shot(Settings(larger=Fraction(0))).plan(domain, 2.0, 1)}
