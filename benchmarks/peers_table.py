@@ -91,7 +91,7 @@ def _finished(name: str, mean: dict[str, float], base: dict[str, float] | None, 
 def _unfinished(name: str, records: Records) -> str:
     last = records[-1]
     if last["status"] == "time limit":
-        said = f"not done in {last['limit_seconds'] / 60:g} minutes of processor time"
+        said = f"not done when ended after {last['cpu_seconds'] / 60:.1f} minutes of processor time"
     else:
         said = f"{last['status']}: {last['error']}"
     cells = [_shown(name), said, *[""] * 4, f"{last['cpu_seconds']:.1f}", "", f"{last['peak_mb']:,.0f} MB"]
@@ -127,12 +127,24 @@ def _footnotes(records: Records) -> Iterable[str]:
     listed = "; ".join(f"{', '.join(dict.fromkeys(names))}: {noise}" for noise, names in sources.items())
     yield f"Where the privacy noise comes from: {listed}."
     notes = {(r["method"].split(":")[0], n) for r in records for n in r.get("notes", ())}
-    versions = {r["method"].split(":")[0]: r["versions"] for r in records if r.get("versions")}
+    versions = _versions(records)
     if notes:
         yield "What was done to make a program run:"
         yield "\n".join(f"- {program}: {note}." for program, note in sorted(notes))
     if versions:
         named = (
-            f"{p} ({', '.join(f'{k} {v}' for k, v in vs.items())})" for p, vs in sorted(versions.items())
+            f"{p} ({', '.join(k + ' ' + ' and '.join(v) for k, v in vs.items())})"
+            for p, vs in sorted(versions.items())
         )
         yield f"Versions: {'; '.join(named)}."
+
+
+def _versions(records: Records) -> dict[str, dict[str, list[str]]]:
+    """Return every version of everything that took part: rows may be of different days."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for r in records:
+        for package, version in r.get("versions", {}).items():
+            seen = found.setdefault(r["method"].split(":")[0], {}).setdefault(package, [])
+            if version not in seen:
+                seen.append(version)
+    return found

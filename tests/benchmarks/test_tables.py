@@ -159,8 +159,8 @@ def test_the_comparison_shows_means_ratios_failures_and_caveats():
         "| 60.0 (10x) | 0.5 | 1,500 MB |" in lines
     )
     assert (
-        "| dpmm `aim` [2] | not done in 10 minutes of processor time |  |  |  |  | 6.0 |  | 1,500 MB |"
-        in lines
+        "| dpmm `aim` [2] | not done when ended after 0.1 minutes of processor time |  |  |  |  | 6.0 |  "
+        "| 1,500 MB |" in lines
     )
     assert "| opendp `mst` | failed: Oops / no |  |  |  |  | 6.0 |  | 1,500 MB |" in lines
     assert any(line.startswith("- [1] its selection treats the score as monotone") for line in lines)
@@ -180,6 +180,11 @@ def test_a_table_where_nobody_was_told_a_workload_stands_once():
     text = comparison([record("dpsynth:mst", table="alone"), *(record("dpmm:aim", ways=k) for k in (2, 3))])
     assert text.count("**alone**") == 1
     assert text.index("**alone**") < text.index("### Workload: all triples")
+
+
+def test_every_revision_that_was_measured_is_named():
+    runs = [record("dpsynth:mst", trial=i, versions={"revision": v}) for i, v in enumerate("abb")]
+    assert "Versions: dpsynth (revision a and b)." in comparison(runs)
 
 
 def test_a_run_that_failed_among_others_is_counted():
