@@ -17,7 +17,8 @@ from dpsynth.mechanisms import MECHANISMS
 from dpsynth.mechanisms import oneshot as module
 from dpsynth.mechanisms.mechanism import AGAIN, INSTEAD, ONE_WAYS
 from dpsynth.mechanisms.oneshot import Settings, one_shot
-from dpsynth.mechanisms.pairs import NOISE, PAIRS, SCORES, Option
+from dpsynth.mechanisms.pairs import NOISE, PAIRS, PAIRS_AGAIN, SCORES, Option
+from dpsynth.mechanisms.triples import TRIPLES
 from dpsynth.model.network import NetworkModel
 from dpsynth.privacy.curator import Marginal
 from tests.mechanisms.harness import chain, curator_for, fit, random_table, run, script_noise
@@ -123,10 +124,10 @@ def assert_within_plan(curator, stages):
     """Acts, cells and noise of every stage; a stage may use what those before it left."""
     named = {s.purpose: s for s in stages}
     entries = curator.entries
-    assert {e.purpose for e in entries} <= {*named, INSTEAD}
+    assert {e.purpose for e in entries} <= {*named, INSTEAD, PAIRS_AGAIN}
     at, cumulative, spent = 0, 0.0, Fraction(0)
     for stage in stages:
-        purposes = {PAIRS, INSTEAD} if stage.purpose == PAIRS else {stage.purpose}
+        purposes = {stage.purpose} | {PAIRS: {INSTEAD}, TRIPLES: {PAIRS_AGAIN}}.get(stage.purpose, set())
         mine = list(itertools.takewhile(lambda e, p=purposes: e.purpose in p, entries[at:]))
         at += len(mine)
         assert len({e.purpose for e in mine}) <= 1
@@ -141,7 +142,7 @@ def assert_within_plan(curator, stages):
     assert Fraction(999, 1000) * curator.budget <= curator.spent <= curator.budget
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     domains(min_columns=1, max_columns=6, max_size=300),
     st.sampled_from([0, 1, 30, 3_000]),
