@@ -10,6 +10,7 @@ Reference: McKenna, Mullins, Sheldon, Miklau 2022 (arXiv:2201.12677), section 7.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
@@ -28,7 +29,7 @@ from dpsynth.data.source import open_source
 from dpsynth.evaluate.fidelity import total_variation
 from dpsynth.mechanisms import MECHANISMS
 
-__all__ = ["FULL", "SMALL", "TARGETS", "Setting", "mean_errors", "run", "survey"]
+__all__ = ["FULL", "SMALL", "TARGETS", "Setting", "mean_errors", "run", "setting_of", "survey"]
 
 DELTA = 1e-9
 TARGETS = {
@@ -58,7 +59,25 @@ class Setting:
 
 
 SMALL = Setting(tables=("survey",), epsilons=(0.5, 5.0), trials=1)
-FULL = Setting(tables=("titanic", "adult_coded", "salary"), epsilons=(0.1, 1.0, 10.0), trials=5)
+FULL = Setting(
+    tables=("titanic", "adult_coded", "salary", "msnbc"), epsilons=(0.1, 0.32, 1.0, 3.2, 10.0), trials=5
+)
+
+
+def setting_of(text: str | None) -> Setting:
+    """Return the small setting for nothing, the full one for ``"full"``, or the full one of named tables.
+
+    Raises:
+        SystemExit: a name that is no table of the protocol.
+    """
+    if not text:
+        return SMALL
+    names = FULL.tables if text == "full" else tuple(text.split(","))
+    if unknown := [n for n in names if n not in FULL.tables]:
+        raise SystemExit(
+            f"no table of the protocol is called {unknown[0]!r}; there are {', '.join(FULL.tables)}"
+        )
+    return dataclasses.replace(FULL, tables=names)
 
 
 def survey(rows: int = 4_000) -> Table:

@@ -62,6 +62,14 @@ def test_the_error_is_the_mean_l1_distance_of_shares(tiny):
     assert protocol._error(tiny, other, sets) == pytest.approx(np.mean(expected))
 
 
+def test_a_setting_is_asked_for_by_name():
+    assert protocol.setting_of(None) == SMALL
+    assert protocol.setting_of("full") == protocol.FULL
+    assert protocol.setting_of("titanic,salary").tables == ("titanic", "salary")
+    with pytest.raises(SystemExit, match="'titanick'"):
+        protocol.setting_of("titanick")
+
+
 def test_targets_are_columns_of_their_tables():
     table = protocol.survey(50)
     assert protocol.TARGETS["survey"] in table.schema.columns
