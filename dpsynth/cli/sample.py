@@ -12,7 +12,6 @@ import typer
 from dpsynth.cli.options import AsJson, Force, Quiet
 from dpsynth.cli.paths import replacing, require_room
 from dpsynth.cli.screen import screen_of
-from dpsynth.cli.where import conditions_of
 from dpsynth.errors import InputError
 
 __all__ = ["sample"]
@@ -73,6 +72,7 @@ def sample(
     if out.suffix.lower() not in {".csv", ".parquet"}:
         raise InputError(f"{out}: unknown kind of table; end the name in .csv or .parquet")
     require_room(out, force=force, keep=(release,))
+    from dpsynth.cli.where import conditions_of  # noqa: PLC0415  -- lazy, as below
     from dpsynth.data.writing import write_table  # noqa: PLC0415  -- lazy: `--help` needs no tables
     from dpsynth.release import bundle  # noqa: PLC0415  -- lazy, as above
 

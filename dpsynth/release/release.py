@@ -93,11 +93,9 @@ class Release:
 
         Privacy: free; post-processing of what was measured.
         """
-        rows = 0 if n is None else n
-        if type(rows) is not int and not isinstance(rows, np.integer):
+        if n is not None and type(n) is not int and not isinstance(n, np.integer):
             raise InputError(f"n={shown(repr(n))} is not a whole number of rows")
-        if not 0 <= rows <= MAX_ROWS:
-            raise InputError(f"n={rows} is outside 0 .. {MAX_ROWS}; draw several tables with different seeds")
+        _check_rows(0 if n is None else n)
         if seed is not None and ((type(seed) is not int and not isinstance(seed, np.integer)) or seed < 0):
             raise InputError(f"seed={shown(repr(seed))} is not a whole number of at least 0")
         if method not in get_args(Method):
@@ -111,7 +109,8 @@ class Release:
         codec = Codec(self.schema)
         conditions = codec.conditions(where or {})
         model = self._given(codec, conditions)
-        rows = round(model.total) if n is None else int(rows)
+        rows = round(model.total) if n is None else int(n)
+        _check_rows(rows)
         codes = model.sample(rows, rng, method=method)
         return codec.decode(codes, layout, rng, conditions=conditions)
 
@@ -205,3 +204,8 @@ class Release:
         from dpsynth.release.bundle import save  # noqa: PLC0415  -- a bundle is written on top of this
 
         save(self, path)
+
+
+def _check_rows(n: int | np.integer[Any]) -> None:
+    if not 0 <= n <= MAX_ROWS:
+        raise InputError(f"n={n} is outside 0 .. {MAX_ROWS}; draw several tables with different seeds")
