@@ -100,7 +100,11 @@ def test_a_network_that_holds_every_table_is_conditioned_exactly(shape):
 @settings(max_examples=30)
 @sampled(data=st.data())
 def test_evidence_on_one_column_cuts_the_pairs_with_it_out_of_their_marginal(beyond, data):
-    """Also of estimated pairs beyond the cliques: what ``b`` is given ``a`` is what ``(a, b)`` says."""
+    """Also of estimated pairs beyond the cliques: what ``b`` is given ``a`` is what ``(a, b)`` says.
+
+    Between the groups of an ordered column dependence is interpolated, but evidence on the column ends that:
+    pairs are compared where neither column is ordered.
+    """
     model = data.draw(networks(beyond=beyond))
     evidence = data.draw(evidence_on(model.domain.sizes, most=1))
     ((column, weights),) = evidence.items()
@@ -114,8 +118,9 @@ def test_evidence_on_one_column_cuts_the_pairs_with_it_out_of_their_marginal(bey
     for other in set(range(len(model.domain))) - {column}:
         wanted = weights @ model.marginal((column, other))
         np.testing.assert_allclose(found.marginal((other,)), wanted, atol=1e-6 * model.total)
-        wanted = weights[:, None] * model.marginal((column, other))
-        np.testing.assert_allclose(found.marginal((column, other)), wanted, atol=1e-4 * model.total)
+        if not any(model.domain.axes[c].ordered for c in (column, other)):
+            wanted = weights[:, None] * model.marginal((column, other))
+            np.testing.assert_allclose(found.marginal((column, other)), wanted, atol=1e-4 * model.total)
 
 
 @settings(max_examples=30)

@@ -31,7 +31,7 @@ def problems(draw, *, min_rows=0):
 
 def distance(columns, nodes, edges, weights=None):
     """The weighted squared distance, from the definition."""
-    weights = [1.0] * (len(nodes) + len(edges)) if weights is None else [*np.ones(len(nodes)), *weights]
+    weights = [*[5.0] * len(nodes), *(np.ones(len(edges)) if weights is None else weights)]
     tables = [*nodes, *(e.table.ravel() for e in edges)]
     expected = columns[0].size * np.concatenate(tables)
     weight = np.concatenate([np.full(t.size, w) for t, w in zip(tables, weights, strict=True)])
