@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dpsynth.domain import Domain
 from dpsynth.mechanisms.mechanism import Measured
 from dpsynth.model.structure import fit_model
-from dpsynth.privacy.counting import count_tables
+from dpsynth.privacy.counting import Remembered, count_tables
 from dpsynth.privacy.marginal import Integers, Marginal
 
 __all__ = ["Answers", "answers_of"]
@@ -39,7 +39,7 @@ class Answers:
     def to(self, queries: Sequence[Marginal]) -> dict[int, Integers]:
         """Return the model's tables in whole rows, by the identity of the query."""
         scale = self.total / self.rows[0].size
-        found = count_tables(self.rows, queries, {})
+        found = count_tables(self.rows, queries, Remembered())
         return {id(queries[i]): np.rint(scale * table).astype(np.int64) for i, table in found}
 
 

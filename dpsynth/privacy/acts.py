@@ -23,6 +23,7 @@ __all__ = [
     "RoundedGaussian",
     "act_from_dict",
     "act_to_dict",
+    "delta_of",
     "epsilon_for",
     "price",
     "share",
@@ -113,6 +114,20 @@ def price(act: Act, calculus: Calculus) -> Fraction:
             return _ceil(Fraction(act.epsilon) ** 2 / 8)
         return _bounded_range_mu_squared(act.epsilon)
     raise GuaranteeError(f"{type(act).__name__} has no known price in {calculus}; the act is refused")
+
+
+def delta_of(act: Act) -> Fraction:
+    """Return what an act spends of delta beside its price: 0 for all acts whose law is priced as a whole.
+
+    But for an event of this probability, independent of all before it, the act is as good as its price
+    says. Proof: proofs/composition.md
+
+    Raises:
+        GuaranteeError: it is not an act.
+    """
+    if not isinstance(act, Act):
+        raise GuaranteeError(f"{type(act).__name__} is not an act")
+    return Fraction(0)
 
 
 def share(budget: Fraction | float) -> Fraction:

@@ -8,7 +8,8 @@ adaptive mechanism asks for the same ones again and again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from dpsynth.privacy.marginal import Integers, Marginal
 
-__all__ = ["Key", "count_tables"]
+__all__ = ["Remembered", "count_tables"]
 
 Codes: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 Key: TypeAlias = tuple[tuple[int, ...], tuple[bytes, ...]]
@@ -26,8 +27,38 @@ _BLOCK = 8192  # rows whose keys are held at a time
 _REMEMBERED = 2**23  # cells remembered in all: 64 MiB
 
 
+class Remembered:
+    """Tables counted before on the same rows, for as long as there is room for their cells.
+
+    Privacy: not private. Kept by the curator, and by what counts public rows.
+    """
+
+    __slots__ = ("__cells", "__lock", "__tables")
+
+    def __init__(self) -> None:
+        self.__tables: dict[Key, Integers] = {}
+        self.__cells = 0
+        self.__lock = threading.Lock()
+
+    @property
+    def cells(self) -> int:
+        """Number of cells of all tables kept."""
+        return self.__cells
+
+    def get(self, key: Key) -> Integers | None:
+        """Return the table that was kept under a key, if one was."""
+        return self.__tables.get(key)
+
+    def keep(self, key: Key, table: Integers) -> None:
+        """Keep a table if it is not known and there is room; several threads may do so."""
+        with self.__lock:
+            if key not in self.__tables and self.__cells + table.size <= _REMEMBERED:
+                self.__tables[key] = table
+                self.__cells += table.size
+
+
 def count_tables(
-    codes: Sequence[Codes], requests: Sequence[Marginal], known: MutableMapping[Key, Integers]
+    codes: Sequence[Codes], requests: Sequence[Marginal], known: Remembered
 ) -> Iterator[tuple[int, Integers]]:
     """Give the position of each request and its exact table, one at a time, in an order of its own.
 
@@ -45,7 +76,6 @@ def count_tables(
     """
     rows = codes[0].size
     compiled = rows * len(requests) >= _MUCH
-    room = _REMEMBERED - sum(table.size for table in list(known.values()))  # another thread may add to it
     same_columns: dict[tuple[int, ...], list[int]] = {}
     for i, request in enumerate(requests):
         same_columns.setdefault(request.columns, []).append(i)
@@ -61,8 +91,7 @@ def count_tables(
                 if table is None:
                     table = (_count_compiled if compiled else _count)(codes, request)
                 table.flags.writeable = False
-                if table.size <= room:
-                    known[key], room = table, room - table.size
+                known.keep(key, table)
             finest = finest or (request, table)
             yield i, table
 

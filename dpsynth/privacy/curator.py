@@ -12,7 +12,6 @@ composition is fully adaptive) but on nothing else.
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from typing import Literal, NoReturn, SupportsIndex, TypeAlias
 import numpy as np
 
 from dpsynth.domain import Domain
-from dpsynth.errors import BudgetRefusedError, SealedError
+from dpsynth.errors import SealedError
 from dpsynth.privacy import noise
 from dpsynth.privacy.acts import (
     Act,
@@ -31,12 +30,11 @@ from dpsynth.privacy.acts import (
     ExponentialMechanism,
     RoundedGaussian,
     epsilon_for,
-    price,
-    share,
     sigma_for,
 )
-from dpsynth.privacy.counting import Key, count_tables
+from dpsynth.privacy.counting import Remembered, count_tables
 from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.privacy.ledger import Entry, Ledger
 from dpsynth.privacy.marginal import LARGEST_TABLE, Integers, Marginal, public_table, whole_numbers
 from dpsynth.privacy.sealed import CodedTable, open_codes
 
@@ -44,27 +42,6 @@ __all__ = ["LARGEST_WEIGHT", "Backend", "Curator", "Entry", "Marginal", "Measure
 
 Backend: TypeAlias = Literal["exact", "opendp"]
 LARGEST_WEIGHT = 2**32  # of a candidate's score
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line of the ledger.
-
-    Attributes:
-        number: Position in the ledger, from 1.
-        purpose: What the act was for, such as ``"one-way marginals"``.
-        act: What was done.
-        price: Its cost in the ledger's calculus, a multiple of ``2**-100``.
-        columns: Names of the columns it touched.
-        cells: Number of noisy integers it returned (1 for a choice).
-    """
-
-    number: int
-    purpose: str
-    act: Act
-    price: Fraction
-    columns: tuple[str, ...]
-    cells: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,25 +69,24 @@ class Curator:
         guarantee: What may be spent. Its ``rows_per_unit`` must be at least the table's.
         backend: ``"exact"``: rounded Gaussian noise, accounted in GDP. ``"opendp"``: OpenDP's discrete
             Gaussian, accounted in zCDP, which affords 8 to 22 % less at the same (epsilon, delta).
+        delta_aside: The part of delta that acts may spend beside their prices; the budget is what the rest
+            affords.
 
     Raises:
         ValueError: the table has more rows a unit than the guarantee covers, or the backend is unknown.
+        GuaranteeError: ``delta_aside`` is not below the guarantee's delta.
     """
 
-    __slots__ = (
-        "__backend",
-        "__budget",
-        "__calculus",
-        "__codes",
-        "__domain",
-        "__entries",
-        "__guarantee",
-        "__known",
-        "__lock",
-        "__spent",
-    )
+    __slots__ = ("__backend", "__codes", "__domain", "__known", "__ledger")
 
-    def __init__(self, table: CodedTable, guarantee: Guarantee, *, backend: Backend = "exact") -> None:
+    def __init__(
+        self,
+        table: CodedTable,
+        guarantee: Guarantee,
+        *,
+        backend: Backend = "exact",
+        delta_aside: Fraction = Fraction(0),
+    ) -> None:
         if table.rows_per_unit > guarantee.rows_per_unit:
             raise ValueError(
                 f"the table holds up to {table.rows_per_unit} rows a unit, the guarantee covers "
@@ -119,15 +95,10 @@ class Curator:
         if backend not in ("exact", "opendp"):
             raise ValueError(f"backend={backend!r} is neither 'exact' nor 'opendp'")
         self.__backend: Backend = backend
-        self.__calculus: Calculus = "gdp" if backend == "exact" else "zcdp"
-        self.__guarantee = guarantee
-        self.__budget = Fraction(guarantee.budget(self.__calculus))
+        self.__ledger = Ledger(guarantee, "gdp" if backend == "exact" else "zcdp", delta_aside)
         self.__domain: Domain = table.domain
         self.__codes = open_codes(table)
-        self.__known: dict[Key, Integers] = {}
-        self.__entries: list[Entry] = []
-        self.__spent = Fraction(0)
-        self.__lock = threading.Lock()
+        self.__known = Remembered()
 
     def __repr__(self) -> str:
         return f"Curator({self.calculus}, spent={float(self.spent):.6g} of {float(self.budget):.6g})"
@@ -148,12 +119,12 @@ class Curator:
     @property
     def calculus(self) -> Calculus:
         """The currency of the ledger."""
-        return self.__calculus
+        return self.__ledger.calculus
 
     @property
     def guarantee(self) -> Guarantee:
         """What is promised in all."""
-        return self.__guarantee
+        return self.__ledger.guarantee
 
     @property
     def domain(self) -> Domain:
@@ -163,22 +134,27 @@ class Curator:
     @property
     def budget(self) -> Fraction:
         """What may be spent in all (``mu**2`` in gdp, ``rho`` in zcdp)."""
-        return self.__budget
+        return self.__ledger.budget
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The ledger so far."""
-        return tuple(self.__entries)
+        return self.__ledger.entries
 
     @property
     def spent(self) -> Fraction:
         """Sum of the prices of all entries (``mu**2`` in gdp, ``rho`` in zcdp)."""
-        return self.__spent
+        return self.__ledger.spent
 
     @property
     def left(self) -> Fraction:
         """What may still be spent."""
-        return self.__budget - self.__spent
+        return self.__ledger.left
+
+    @property
+    def delta_aside(self) -> Fraction:
+        """What may be spent of delta beside the prices."""
+        return self.__ledger.delta_aside
 
     def measure(self, query: Marginal, *, budget: Fraction, purpose: str) -> Measurement:
         """Return a noisy marginal: ``counts + noise``, with the least noise that ``budget`` affords.
@@ -199,7 +175,7 @@ class Curator:
         Privacy: spends one Gaussian act of price at most ``budget``. Proof: proofs/measure.md
         """
         request = self._admit(query)
-        budget = self._affordable(budget, purpose)
+        budget = self.__ledger.affordable(budget, purpose)
         sensitivity_squared = self.guarantee.rows_per_unit**2
         sigma = sigma_for(budget, sensitivity_squared, self.calculus)
         act = self._gaussian(sigma, sensitivity_squared)
@@ -239,7 +215,7 @@ class Curator:
         Privacy: spends one Gaussian act of price at most ``budget``. Proof: proofs/score.md
         """
         requests = self._admit_all(queries)
-        budget = self._affordable(budget, purpose)
+        budget = self.__ledger.affordable(budget, purpose)
         sensitivity_squared = len(requests) * self.guarantee.rows_per_unit**2
         sigma = sigma_for(budget, sensitivity_squared, self.calculus)
         expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
@@ -286,7 +262,7 @@ class Curator:
         factors = whole_numbers("weight", weights, len(requests), default=1)
         if not all(1 <= w <= LARGEST_WEIGHT for w in factors):
             raise ValueError(f"a weight is a whole number from 1 to {LARGEST_WEIGHT}")
-        budget = self._affordable(budget, purpose)
+        budget = self.__ledger.affordable(budget, purpose)
         sensitivity = self.guarantee.rows_per_unit * max(factors)
         epsilon = epsilon_for(budget, self.calculus)
         expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
@@ -302,38 +278,9 @@ class Curator:
     def _draw(self, size: int, sigma: float) -> Integers:
         return (noise.rounded_gaussian if self.backend == "exact" else noise.discrete_gaussian)(size, sigma)
 
-    def _affordable(self, budget: Fraction, purpose: str) -> Fraction:
-        exact = share(budget)
-        if exact > self.left:
-            self._refuse_spending(purpose, exact)
-        return exact
-
-    def _refuse_spending(self, purpose: str, cost: Fraction) -> NoReturn:
-        unit = "mu^2" if self.calculus == "gdp" else "rho"
-        raise BudgetRefusedError(
-            f"{purpose} asks {unit} = {float(min(cost, Fraction(10**300))):.6g}; {float(self.left):.6g} is "
-            f"left of {float(self.budget):.6g} ({self.guarantee}). Nothing was drawn. "
-            "Lower this act's share, or start a fit with a larger epsilon"
-        )
-
     def _charge(self, act: Act, purpose: str, columns: Sequence[int], cells: int) -> Entry:
-        """Check the budget and write the entry, in one step that no other thread can come between."""
-        cost = price(act, self.calculus)
         names = tuple(self.domain.names[c] for c in columns)
-        with self.__lock:
-            if cost > self.left:
-                self._refuse_spending(purpose, cost)
-            entry = Entry(
-                number=len(self.__entries) + 1,
-                purpose=purpose,
-                act=act,
-                price=cost,
-                columns=names,
-                cells=cells,
-            )
-            self.__spent += cost
-            self.__entries.append(entry)
-        return entry
+        return self.__ledger.charge(act, purpose, names, cells)
 
     def _admit(self, query: Marginal) -> Marginal:
         """Return the request as a value of our own: checked, and beyond anyone's reach from here on."""

@@ -80,15 +80,35 @@ class Guarantee:
         if type(self.rows_per_unit) is not int or self.rows_per_unit < 1:
             raise GuaranteeError(f"rows_per_unit={self.rows_per_unit!r} is not a whole number of at least 1")
 
-    def budget(self, calculus: Calculus) -> float:
+    def budget(self, calculus: Calculus, delta_aside: Fraction = Fraction(0)) -> float:
         """Return the largest ``mu**2`` (gdp) or ``rho`` (zcdp) this guarantee affords, rounded down.
 
+        Args:
+            calculus: The currency.
+            delta_aside: A part of delta to be spent otherwise; the budget is what the rest affords.
+
         Raises:
-            GuaranteeError: the calculus is unknown, or the guarantee affords nothing.
+            GuaranteeError: the calculus is unknown, the guarantee affords nothing, or ``delta_aside`` is not
+                a fraction from 0 to below delta.
         """
         if calculus not in ("gdp", "zcdp"):
             raise GuaranteeError(f"calculus={calculus!r} is neither 'gdp' nor 'zcdp'")
-        return (gdp_budget if calculus == "gdp" else zcdp_budget)(self.epsilon, self.delta)
+        delta = self.delta_beside(delta_aside)
+        return (gdp_budget if calculus == "gdp" else zcdp_budget)(self.epsilon, delta)
+
+    def delta_beside(self, delta_aside: Fraction) -> float:
+        """Return ``delta - delta_aside``, rounded down.
+
+        Raises:
+            GuaranteeError: ``delta_aside`` is not a fraction from 0 to below delta.
+        """
+        if not isinstance(delta_aside, Fraction) or not 0 <= delta_aside < Fraction(self.delta):
+            raise GuaranteeError(
+                f"what is set aside of delta={self.delta:g} is no Fraction from 0 to below delta"
+            )
+        rest = Fraction(self.delta) - delta_aside
+        delta = float(rest)
+        return delta if Fraction(delta) <= rest else math.nextafter(delta, 0.0)
 
     def __str__(self) -> str:
         who = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from dpsynth.errors import ReleaseError
@@ -65,7 +66,11 @@ def parse(data: bytes, where: str) -> dict[str, Any]:
 
 
 def check_fields(
-    content: object, fields: Mapping[str, type | tuple[type, ...]], where: str
+    content: object,
+    fields: Mapping[str, type | tuple[type, ...]],
+    where: str,
+    *,
+    optional: Mapping[str, type | tuple[type, ...]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return ``content`` as a dict that has exactly these keys, with values of exactly these types.
 
@@ -73,6 +78,7 @@ def check_fields(
         content: A parsed value.
         fields: Key to type, or to a tuple of types; ``True`` is no ``int``.
         where: What it is, for messages.
+        optional: Keys that may be there too, and their types.
 
     Raises:
         ReleaseError: it is no object, or a key is missing, unknown or of another type.
@@ -81,9 +87,10 @@ def check_fields(
         raise ReleaseError(f"{where} is not an object")
     if missing := sorted(fields.keys() - content.keys()):
         raise ReleaseError(f"{where} lacks {missing[0]!r}")
-    if unknown := sorted(content.keys() - fields.keys()):
+    if unknown := sorted(content.keys() - fields.keys() - optional.keys()):
         raise ReleaseError(f"{where} has a key that this format does not know: {shown(unknown[0])}")
-    for key, types in fields.items():
+    present = {key: types for key, types in optional.items() if key in content}
+    for key, types in {**fields, **present}.items():
         allowed = types if isinstance(types, tuple) else (types,)
         if type(content[key]) not in allowed:
             names = " or ".join("null" if t is type(None) else t.__name__ for t in allowed)

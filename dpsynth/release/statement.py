@@ -16,35 +16,19 @@ from typing import Any, Self, get_args
 
 from dpsynth import __version__
 from dpsynth.errors import GuaranteeError, ReleaseError
-from dpsynth.privacy.acts import act_from_dict, act_to_dict, price
+from dpsynth.privacy.acts import act_from_dict, act_to_dict, delta_of, price
 from dpsynth.privacy.curator import Backend, Curator, Entry
 from dpsynth.privacy.guarantee import Calculus, Guarantee, gdp_epsilon, zcdp_epsilon
 from dpsynth.release.documents import check_fields, number, shown
-from dpsynth.schema import Boolean, Categorical, Column, Identifier, Ordinal, Schema, UnitColumn
+from dpsynth.release.provenance import ColumnProvenance, assumptions_of, provenance_of, unit_of
+from dpsynth.schema import Schema
 
-__all__ = ["ROW_COUNT", "ColumnProvenance", "Statement", "assumptions_of", "epsilon_of", "provenance_of"]
+__all__ = ["ROW_COUNT", "ColumnProvenance", "Statement", "epsilon_of"]
 
 ROW_COUNT = "estimated from noisy measurements"
 _MAX_ENTRIES = 20_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,63}")
 _LARGEST = 1.7976931348623157e308
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnProvenance:
-    """Where what the release knows of a column comes from.
-
-    Attributes:
-        name: The column.
-        kind: Its kind in the schema.
-        known: What is public of it and whence, such as ``"9 values, stated in the schema"``.
-        treatment: ``"measured"`` with noise, or ``"regenerated"`` (its content was never read).
-    """
-
-    name: str
-    kind: str
-    known: str
-    treatment: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +46,8 @@ class Statement:
         assumptions: Names of what the promise rests on; :mod:`dpsynth.release.wording` explains each.
         provenance: One record a column of the schema, in order.
         version: Version of dpsynth that wrote it.
+        delta_aside: The part of delta kept for acts that spend some beside their price, exact; the budget is
+            what the rest affords.
 
     Raises:
         ReleaseError: a field is not of its kind. Whether the figures are true is for ``verify`` to say.
@@ -77,6 +63,7 @@ class Statement:
     assumptions: tuple[str, ...]
     provenance: tuple[ColumnProvenance, ...]
     version: str
+    delta_aside: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
         if self.calculus not in get_args(Calculus):
@@ -85,6 +72,8 @@ class Statement:
             raise ReleaseError(f"the statement's backend is none of {', '.join(get_args(Backend))}")
         if not 0 < self.budget < 2**100:
             raise ReleaseError("the statement's budget is not between 0 and 2**100")
+        if not 0 <= self.delta_aside < self.guarantee.delta:
+            raise ReleaseError("the statement's delta_aside is not from 0 to below its delta")
         names = (self.mechanism, self.version, *self.processing, *self.assumptions)
         if not all(_NAME.fullmatch(name) for name in names):
             raise ReleaseError(
@@ -129,6 +118,7 @@ class Statement:
             assumptions=assumptions_of(curator.backend, schema),
             provenance=provenance_of(schema),
             version=__version__,
+            delta_aside=curator.delta_aside,
         )
 
     @property
@@ -137,9 +127,18 @@ class Statement:
         return sum((entry.price for entry in self.entries), Fraction(0))
 
     @property
+    def delta_spent(self) -> Fraction:
+        """Sum of what the entries spent of delta beside their prices, exact."""
+        return sum((entry.delta for entry in self.entries), Fraction(0))
+
+    @property
     def epsilon_spent(self) -> float:
         """The epsilon that was really spent, at the guarantee's delta, rounded up."""
-        return epsilon_of(self.spent, self.calculus, self.guarantee.delta)
+        return self.epsilon_at(self.spent)
+
+    def epsilon_at(self, spent: Fraction) -> float:
+        """Return the epsilon of so much of the budget, at what is left of delta beside ``delta_aside``."""
+        return epsilon_of(spent, self.calculus, self.guarantee.delta_beside(self.delta_aside))
 
     def __str__(self) -> str:
         from dpsynth.release.wording import text_of  # noqa: PLC0415  -- the wording is written on top of this
@@ -162,6 +161,11 @@ class Statement:
             "calculus": self.calculus,
             "budget": _exact(self.budget),
             "spent": _exact(self.spent),
+            **(
+                {"delta_aside": _exact(self.delta_aside), "delta_spent": _exact(self.delta_spent)}
+                if self.delta_aside
+                else {}
+            ),
             "epsilon_spent": epsilon_spent if math.isfinite(epsilon_spent) else None,
             "mechanism": self.mechanism,
             "backend": self.backend,
@@ -174,6 +178,7 @@ class Statement:
                     "price": _decimal(e.price),
                     "columns": list(e.columns),
                     "cells": e.cells,
+                    **({"delta": _decimal(e.delta)} if e.delta else {}),
                 }
                 for e in self.entries
             ],
@@ -194,7 +199,7 @@ class Statement:
             ReleaseError: says which part is not that of a statement, or names an act that is unknown.
         """
         where = "the statement"
-        fields = check_fields(content, _FIELDS, where)
+        fields = check_fields(content, _FIELDS, where, optional=_ASIDE)
         said = check_fields(fields["guarantee"], _GUARANTEE, "the statement's guarantee")
         if fields["row_count"] != ROW_COUNT:
             raise ReleaseError(f"the statement's row_count is not {ROW_COUNT!r}")
@@ -226,6 +231,7 @@ class Statement:
                 for i, item in enumerate(fields["columns"], 1)
             ),
             version=fields["version"],
+            delta_aside=_aside(fields),
         )
 
 
@@ -244,6 +250,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "columns": list,
     "version": str,
 }
+_ASIDE: dict[str, type | tuple[type, ...]] = {"delta_aside": dict, "delta_spent": dict}
 _GUARANTEE: dict[str, type | tuple[type, ...]] = {
     "epsilon": (float, int),
     "delta": (float, int),
@@ -273,56 +280,8 @@ def epsilon_of(budget: Fraction, calculus: Calculus, delta: float) -> float:
         return math.inf
 
 
-def unit_of(schema: Schema) -> tuple[str, int]:
-    """Return the schema's privacy unit as a guarantee states it: ``"row"`` or a column, and rows per unit."""
-    unit = schema.privacy_unit
-    return (unit.column if isinstance(unit, UnitColumn) else "row"), schema.max_rows
-
-
-def assumptions_of(backend: Backend, schema: Schema) -> tuple[str, ...]:
-    """Return the names of what the promise rests on, for a source of noise and a privacy unit."""
-    noise = ("ndtri-accuracy",) if backend == "exact" else ("opendp-noise",)
-    unit = "enforced-unit" if isinstance(schema.privacy_unit, UnitColumn) else "one-row-per-person"
-    return (
-        "os-entropy",
-        "mpmath-accuracy",
-        *noise,
-        "public-schema",
-        unit,
-        "no-side-channels",
-        "trusted-machine",
-    )
-
-
-def provenance_of(schema: Schema) -> tuple[ColumnProvenance, ...]:
-    """Return where the knowledge of each of the schema's columns comes from."""
-    learned = set(schema.learned)
-    return tuple(
-        ColumnProvenance(
-            name=name,
-            kind=spec.kind,
-            known=_known(spec),
-            treatment="measured" if name in learned else "regenerated",
-        )
-        for name, spec in schema.columns.items()
-    )
-
-
-def _known(spec: Column) -> str:
-    if isinstance(spec, Identifier):
-        return "format, stated in the schema"
-    if isinstance(spec, Boolean):
-        what = "true and false"
-    elif isinstance(spec, (Categorical, Ordinal)):
-        what = f"{len(spec.labels)} value{'s' if len(spec.labels) > 1 else ''}"
-        what += "" if spec.other is None else " and other"
-    else:
-        what = f"bounds {spec.lower} to {spec.upper}"
-    return f"{what}{', may be missing' if spec.missing else ''}, stated in the schema"
-
-
 def _entry(content: object, calculus: Calculus, where: str) -> Entry:
-    fields = check_fields(content, _ENTRY, where)
+    fields = check_fields(content, _ENTRY, where, optional={"delta": float})
     try:
         act = act_from_dict(fields["act"])
         cost = price(act, calculus)
@@ -335,7 +294,14 @@ def _entry(content: object, calculus: Calculus, where: str) -> Entry:
         price=cost,
         columns=_texts(fields["columns"], where),
         cells=fields["cells"],
+        delta=delta_of(act),
     )
+
+
+def _aside(fields: Mapping[str, Any]) -> Fraction:
+    if "delta_aside" not in fields:
+        return Fraction(0)
+    return _fraction(fields["delta_aside"], "the statement's delta_aside")
 
 
 def _texts(items: Iterable[object], where: str) -> tuple[str, ...]:

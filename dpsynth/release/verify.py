@@ -15,7 +15,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -23,14 +22,16 @@ import numpy as np
 
 from dpsynth import __version__
 from dpsynth.data.layout import Layout
-from dpsynth.errors import ReleaseError, VerificationError
+from dpsynth.errors import ReleaseError
 from dpsynth.model.structure import Model, processing_of
 from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
 from dpsynth.privacy.curator import LARGEST_WEIGHT, Entry, Measurement
 from dpsynth.privacy.guarantee import gdp_delta, zcdp_delta
 from dpsynth.release.bundle import Bundle, domain_of, open_bundle
+from dpsynth.release.checks import Check, VerificationReport
 from dpsynth.release.documents import parse, shown
-from dpsynth.release.statement import Statement, assumptions_of, provenance_of, unit_of
+from dpsynth.release.provenance import assumptions_of, provenance_of, unit_of
+from dpsynth.release.statement import Statement
 from dpsynth.release.wording import promise_of, text_of
 from dpsynth.schema import Schema
 
@@ -38,71 +39,6 @@ __all__ = ["Check", "VerificationReport", "verify"]
 
 _Finding = tuple[bool, str]
 _TOLERANCE = 1e-9  # between a figure written for people and its recomputation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One question and its answer.
-
-    Attributes:
-        name: What was asked.
-        passed: Whether the release holds to it; false as well when it could not be asked.
-        detail: What was compared with what.
-    """
-
-    name: str
-    passed: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationReport:
-    """All checks of one release.
-
-    Attributes:
-        path: The release, as it was named.
-        checks: Every check, in a fixed order, whatever the outcome.
-    """
-
-    path: str
-    checks: tuple[Check, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
-
-    @property
-    def failed(self) -> tuple[Check, ...]:
-        """The checks that did not pass."""
-        return tuple(check for check in self.checks if not check.passed)
-
-    def require_passed(self) -> None:
-        """Go on only if every check passed.
-
-        Raises:
-            VerificationError: names the checks that failed, and why.
-        """
-        if self.failed:
-            found = "; ".join(f"{check.name}: {check.detail}" for check in self.failed)
-            raise VerificationError(
-                f"{self.path}: {len(self.failed)} of {len(self.checks)} checks failed: {found}. Do not rely "
-                "on this release; ask whoever made it"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON values."""
-        return {
-            "path": self.path,
-            "passed": self.passed,
-            "checks": [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in self.checks],
-        }
-
-    def __str__(self) -> str:
-        width = max(len(check.name) for check in self.checks)
-        lines = [f"{'ok  ' if c.passed else 'FAIL'}  {c.name:<{width}}  {c.detail}" for c in self.checks]
-        verdict = "all checks passed" if self.passed else f"{len(self.failed)} checks failed"
-        return "\n".join([*lines, f"{self.path}: {verdict} ({len(self.checks)} made)"])
 
 
 def verify(path: str | os.PathLike[str]) -> VerificationReport:
@@ -217,7 +153,10 @@ def _spending(statement: Statement) -> _Finding:
     detail = (
         f"prices recomputed from {len(statement.entries)} acts come to {_short(spent)} of {_short(budget)}"
     )
-    return spent <= budget, detail if spent <= budget else f"{detail}: overspent"
+    within = spent <= budget and statement.delta_spent <= statement.delta_aside
+    if statement.delta_aside or statement.delta_spent:
+        detail += f", deltas to {_short(statement.delta_spent)} of {_short(statement.delta_aside)} set aside"
+    return within, detail if within else f"{detail}: overspent"
 
 
 def _budget(statement: Statement) -> _Finding:
@@ -225,8 +164,11 @@ def _budget(statement: Statement) -> _Finding:
     budget = float(statement.budget)
     budget = budget if Fraction(budget) >= statement.budget else math.nextafter(budget, math.inf)
     found = (gdp_delta if statement.calculus == "gdp" else zcdp_delta)(budget, epsilon)
-    detail = f"a budget of {budget:.6g} has delta {found:.3g} at epsilon {epsilon:g}; {delta:.3g} is stated"
-    return found <= delta, detail
+    aside = statement.delta_aside
+    beside = f" beside the {_short(aside)} set aside" if aside else ""
+    at = f"at epsilon {epsilon:g}{beside}"
+    detail = f"a budget of {budget:.6g} has delta {found:.3g} {at}; {delta:.3g} is stated"
+    return Fraction(found) + aside <= Fraction(delta), detail
 
 
 def _paid(statement: Statement, measurements: tuple[Measurement, ...], schema: Schema) -> _Finding:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
 from dpsynth.privacy.curator import Entry
 from dpsynth.release.documents import shown
-from dpsynth.release.statement import Statement, epsilon_of
+from dpsynth.release.statement import Statement
 
 __all__ = ["ASSUMPTIONS", "PROCESSING", "promise_of", "text_of"]
 
@@ -126,12 +126,22 @@ def _cost(statement: Statement) -> list[str]:
             "Every look at the rows went through one door, which adds noise and keeps a ledger in "
             f"{calculus} differential privacy, where {currency} adds up. The promise affords {currency} = "
             f"{float(statement.budget):.6g}. Noise is a standard deviation in rows; epsilon is a running "
-            "total."
+            f"total.{_aside(statement)}"
         ),
         "",
         *_table(rows),
         "",
     ]
+
+
+def _aside(statement: Statement) -> str:
+    if not statement.delta_aside:
+        return ""
+    aside, spent = (_up(float(value), 3) for value in (statement.delta_aside, statement.delta_spent))
+    return (
+        f" Of delta, {aside} was set aside for acts that with so small a probability show more than their "
+        f"price says; they spent {spent} of it."
+    )
 
 
 def _figures(statement: Statement, entries: Sequence[Entry], cost: Fraction, total: Fraction) -> list[str]:
@@ -140,7 +150,7 @@ def _figures(statement: Statement, entries: Sequence[Entry], cost: Fraction, tot
     if sigmas:
         low, high = f"{min(sigmas):.3g}", f"{max(sigmas):.3g}"
         noise = low if low == high else f"{low} to {high}"
-    epsilon = epsilon_of(total, statement.calculus, statement.guarantee.delta)
+    epsilon = statement.epsilon_at(total)
     percent = min(100 * cost / statement.budget, Fraction(10**9))
     return [
         f"{len(entries):,}",

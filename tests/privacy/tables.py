@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -30,11 +31,16 @@ def table(content: np.ndarray, sizes: Sequence[int] = SIZES, rows_per_unit: int 
 
 
 def curator(
-    content: np.ndarray, sizes: Sequence[int] = SIZES, k: int = 1, backend: Backend = "exact"
+    content: np.ndarray,
+    sizes: Sequence[int] = SIZES,
+    k: int = 1,
+    backend: Backend = "exact",
+    *,
+    delta_aside: Fraction = Fraction(0),
 ) -> Curator:
     """Return a curator of rows with a generous guarantee."""
     guarantee = Guarantee(epsilon=10.0, delta=1e-6, rows_per_unit=k)
-    return Curator(table(content, sizes, k), guarantee, backend=backend)
+    return Curator(table(content, sizes, k), guarantee, backend=backend, delta_aside=delta_aside)
 
 
 def marginal(*columns: int, sizes: Sequence[int] = SIZES) -> Marginal:

@@ -30,9 +30,9 @@ def _query(columns: tuple[int, ...], rng: np.random.Generator) -> Marginal:
 
 
 def _counted(
-    codes: list[np.ndarray], requests: list[Marginal], known: dict | None = None
+    codes: list[np.ndarray], requests: list[Marginal], known: counting.Remembered | None = None
 ) -> list[np.ndarray]:
-    found = dict(counting.count_tables(codes, requests, {} if known is None else known))
+    found = dict(counting.count_tables(codes, requests, known or counting.Remembered()))
     assert sorted(found) == list(range(len(requests)))
     return [found[i] for i in range(len(requests))]
 
@@ -103,7 +103,7 @@ def test_only_the_finest_of_a_set_of_columns_is_counted(monkeypatch: pytest.Monk
     monkeypatch.setattr(counting, "_count", lambda c, r: counted.append(r) or plain(c, r))
     fine = Marginal((0, 3), (np.arange(5), np.arange(7)))
     coarse = Marginal((0, 3), (np.arange(5) // 2, np.arange(7) // 3))
-    known: dict = {}
+    known = counting.Remembered()
     first = _counted(codes, [coarse, fine], known)
     assert counted == [fine]
     again = _counted(codes, [fine, coarse], known)
@@ -114,13 +114,23 @@ def test_only_the_finest_of_a_set_of_columns_is_counted(monkeypatch: pytest.Monk
 
 def test_memory_of_tables_is_bounded_and_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "_REMEMBERED", 40)
-    codes, known = _codes(100), {}
+    codes, known = _codes(100), counting.Remembered()
     requests = [Marginal((0, 3), (np.arange(5), np.arange(7))), Marginal((3,), (np.arange(7),))]
     tables = _counted(codes, requests, known)
-    assert sum(t.size for t in known.values()) == 35
+    assert known.cells == 35
+    assert _counted(codes, requests, known)[0] is tables[0]
+    assert known.cells == 35
     for table in tables:
         with pytest.raises(ValueError, match="read-only"):
             table[...] = 0
+
+
+def test_a_table_that_two_threads_counted_is_kept_once() -> None:
+    known, table = counting.Remembered(), np.zeros(7, dtype=np.int64)
+    known.keep(((0,), (b"",)), table)
+    known.keep(((0,), (b"",)), table.copy())
+    assert known.cells == 7
+    assert known.get(((0,), (b"",))) is table
 
 
 def test_the_kernels_as_python() -> None:

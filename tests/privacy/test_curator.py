@@ -527,20 +527,3 @@ def test_threads_never_overspend(no_noise: list[Any]) -> None:
     assert len(refused) == 8
     assert [e.number for e in asked.entries] == list(range(1, 11))
     assert asked.spent == sum(e.price for e in asked.entries) <= asked.budget
-
-
-def test_the_charge_is_made_under_the_lock(monkeypatch: pytest.MonkeyPatch, no_noise: list[Any]) -> None:
-    """Look from inside the critical section: another thread cannot come between check and entry."""
-    asked = curator(rows(20))
-    lock = asked._Curator__lock
-    held: list[bool] = []
-    plain = door.Entry
-
-    def watching(**fields: Any) -> object:
-        held.append(lock.locked())
-        return plain(**fields)
-
-    monkeypatch.setattr(door, "Entry", watching)
-    asked.measure(marginal(0), budget=ONE, purpose="p")
-    assert held == [True]
-    assert not lock.locked()

@@ -78,10 +78,10 @@ def test_every_sampler_is_pinned(function: str) -> None:
         ),
         ("curator.py", "rows_per_unit**2\n", "rows_per_unit**1\n", "curator:Curator.measure"),
         (
-            "curator.py",
+            "ledger.py",
             "if cost > self.left",
             "if cost >= self.left",
-            "curator:Curator._charge",
+            "ledger:Ledger.charge",
         ),
     ],
 )

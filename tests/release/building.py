@@ -42,7 +42,7 @@ def identity(size: int) -> np.ndarray:
 
 
 def measured(
-    schema: Schema, *, backend: str = "exact", epsilon: float = 1.0
+    schema: Schema, *, backend: str = "exact", epsilon: float = 1.0, delta_aside: Fraction = Fraction(0)
 ) -> tuple[Curator, list[Measurement]]:
     """Ask a curator for every column, a score of two pairs, a choice among them, and one grouped pair."""
     domain = Codec(schema).domain
@@ -50,7 +50,8 @@ def measured(
     codes = [rng.integers(0, axis.size, 400).astype(np.uint8) for axis in domain]
     unit = schema.privacy_unit if isinstance(schema.privacy_unit, str) else schema.privacy_unit.column
     guarantee = Guarantee(epsilon=epsilon, delta=1e-6, unit=unit, rows_per_unit=schema.max_rows)
-    curator = Curator(CodedTable(domain, codes, rows_per_unit=schema.max_rows), guarantee, backend=backend)
+    table = CodedTable(domain, codes, rows_per_unit=schema.max_rows)
+    curator = Curator(table, guarantee, backend=backend, delta_aside=delta_aside)
     share = curator.budget / 8
     found = [
         curator.measure(Marginal((i,), (identity(axis.size),)), budget=share, purpose="one-way marginals")
@@ -84,9 +85,16 @@ def model_of(schema: Schema, measurements: list[Measurement]) -> TreeModel:
     return TreeModel(domain, max(total, 0.0), tuple(nodes), (edge,))
 
 
-def tiny(text: str = ROW, *, backend: str = "exact", frame: str = "pandas", epsilon: float = 1.0) -> Release:
+def tiny(
+    text: str = ROW,
+    *,
+    backend: str = "exact",
+    frame: str = "pandas",
+    epsilon: float = 1.0,
+    delta_aside: Fraction = Fraction(0),
+) -> Release:
     schema = Schema.loads(text)
-    curator, found = measured(schema, backend=backend, epsilon=epsilon)
+    curator, found = measured(schema, backend=backend, epsilon=epsilon, delta_aside=delta_aside)
     model = model_of(schema, found)
     return Release(
         schema=schema,
