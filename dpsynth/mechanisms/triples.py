@@ -64,15 +64,17 @@ def triple_options(
     rows = model.sample(n, rng)
     depends = {frozenset(e.columns): _dependence(e.table) for e in model.estimates if len(e.columns) == 2}
     tables, promise = [], []
+    spreads: dict[tuple[int, int], float] = {}
     for columns in itertools.combinations(range(len(levels)), 3):
         strengths = sorted(depends.get(frozenset(p), 0.0) for p in itertools.combinations(columns, 2))
         if strengths[1] > 0.0:
             resolutions = _resolutions([levels[c] for c in columns])
-            spread = math.prod(
-                _spread(level, rows[c]) for c, level in zip(columns, resolutions[0], strict=True)
-            )
+            at = [(c, level.size) for c, level in zip(columns, resolutions[0], strict=True)]
+            for place, level in zip(at, resolutions[0], strict=True):
+                if place not in spreads:
+                    spreads[place] = _spread(level, rows[place[0]])
             tables.append((columns, resolutions))
-            promise.append(spread * strengths[1])
+            promise.append(math.prod(spreads[place] for place in at) * strengths[1])
     best = sorted(np.argsort(-np.array(promise), kind="stable")[:CANDIDATES].tolist())
     return [
         option

@@ -40,6 +40,9 @@ _FEWEST_ROUNDS = 3.0  # with fewer, tables of three and more columns would take 
 _MOST_VISITS = 5e8  # table cells looked at in all: some ten seconds
 _POOL = 4096  # values of each column that a round proposes
 _SINGLE = 5.0  # weight of a one-way table: each column is in many pairs, which together outweigh it
+_SETTLING = 4.0  # by how much one-way tables weigh more at the end
+_REACH = 16  # rows looked at, at the end, for each that has to change
+_SETTLED, _LEAST_OFF = 0.0005, 64  # share of rows, and rows, by which columns may be off at the end
 _FEW = 3.0  # rows added to every expected count, so that an empty cell has a finite weight
 
 
@@ -68,7 +71,8 @@ def polish_rows(
         effort: Most proposals for each value of the table. A round of one for each, or of 4096 where the
             table has fewer values, ends the polishing when fewer than 3 in 1,000 were accepted. Large
             tables with many estimates get fewer rounds, at least one; where that would be fewer than three,
-            only columns and pairs are followed.
+            only columns and pairs are followed. Then, where a column is still off by more than 64 rows
+            and 5 in 10,000, one-way tables weigh 20 in a last look at as many rows as offer a choice.
 
     Returns:
         New arrays, one a column. A value in them occurs in that column of the rows given.
@@ -93,7 +97,40 @@ def polish_rows(
         accepted = polish(rows, *problem, pool, done % (n * d), proposals, seed)
         if accepted < _WORTHWHILE * proposals:
             break
+    for _ in range(2):
+        _settle(rows, nodes, problem, rng)
     return [rows[:, c].astype(np.int64) for c in range(d)]
+
+
+def _settle(
+    rows: npt.NDArray[np.int32], nodes: Sequence[Floats], problem: _Problem, rng: np.random.Generator
+) -> None:
+    """Bring columns that are still off nearer to their distributions; changes ``rows`` and the excess.
+
+    Where pairs are many and rounds few, the pairs together move more rows than a column can take. One-way
+    tables weigh four times as much here, and only codes that are missing are proposed, to as few rows as
+    offer a choice.
+    """
+    from dpsynth.model.kernels import polish  # noqa: PLC0415  -- lazy: numba costs 0.4 s at import
+
+    n, excess = len(rows), problem[0]
+    ends = np.cumsum([p.size for p in nodes])
+    missing = [np.maximum(-excess[end - p.size : end] - 1.0, 0.0) for p, end in zip(nodes, ends, strict=True)]
+    for column, short in enumerate(missing):  # a code that no row had stays absent
+        short[np.bincount(rows[:, column], minlength=short.size) == 0] = 0.0
+    most = max(float(short.sum()) for short in missing)
+    if most <= max(_SETTLED * n, _LEAST_OFF):
+        return
+    seen = rng.permutation(n)[: math.ceil(_REACH * most)]
+    pool = rows[rng.integers(0, n, _POOL)].T.copy()
+    for column, short in enumerate(missing):
+        if short.any():
+            pool[column] = rng.choice(short.size, _POOL, p=short / short.sum())
+    weight = problem[1].copy()
+    weight[: ends[-1]] *= _SETTLING
+    part = rows[seen]
+    polish(part, excess, weight, *problem[2:], pool, 0, part.size, int(rng.integers(1, 2**63)))
+    rows[seen] = part
 
 
 def _rounds(n: int, estimates: Sequence[Estimate]) -> float:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dpsynth.model import kernels, polishing
 from dpsynth.model.estimates import Estimate
 from dpsynth.model.polishing import polish_rows
+from dpsynth.rules import Rule
 from tests.strategies.models import GRAPHS, edges_of, graph_edges, marginal_of, merged_groups, pair_of
 
 
@@ -177,3 +178,37 @@ def test_where_few_rounds_are_affordable_pairs_come_before_larger_tables(visits,
     agreeing = np.mean((done[0] >= 2) == done[2])
     assert (agreeing > 0.9) == followed
     assert np.mean(done[0] == done[1]) > 0.6
+
+
+def contradicted(n=20_000):
+    """Two equal columns, and a pair that says of two codes twice what the columns say."""
+    nodes = [np.array([0.2, 0.2, 0.3, 0.3, 0.0])] * 2
+    rows = [np.random.default_rng(1).choice(5, n, p=nodes[0])] * 2
+    edge = pair_of(0, 1, np.arange(5), np.arange(5), np.diag([0.4, 0.4, 0.1, 0.1, 0.0]))
+    return rows, nodes, [edge]
+
+
+def test_a_column_that_pairs_pull_away_is_brought_back_at_the_end(monkeypatch):
+    rows, nodes, edges = contradicted()
+    off = []
+    for settled in (1.0, polishing._SETTLED):
+        monkeypatch.setattr(polishing, "_SETTLED", settled)
+        done = polish_rows(rows, nodes, edges, np.random.default_rng(0), weights=[9.0])
+        off.append(np.abs(excesses(done, nodes, [])).sum())
+        assert all((column != 4).all() for column in done)
+    assert off[1] < 0.75 * off[0]
+
+
+def test_few_rows_off_are_left_as_they_are(monkeypatch):
+    rows, nodes, edges = contradicted(n=250)
+    done = [polish_rows(rows, nodes, edges, np.random.default_rng(0))]
+    monkeypatch.setattr(polishing, "_SETTLED", 1.0)
+    done.append(polish_rows(rows, nodes, edges, np.random.default_rng(0)))
+    np.testing.assert_array_equal(*done)
+
+
+def test_the_last_look_keeps_rules():
+    rows, nodes, edges = contradicted()
+    rule = Rule((0, 1), (np.arange(5), np.arange(5)), np.eye(5, dtype=np.bool_))
+    done = polish_rows(rows, nodes, edges, np.random.default_rng(0), rules=(rule,))
+    np.testing.assert_array_equal(*done)
