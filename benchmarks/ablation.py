@@ -24,6 +24,7 @@ from dpsynth.evaluate.fidelity import mean_total_variation
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.mechanisms.mechanism import Measured, ignore_progress
 from dpsynth.mechanisms.mst import Settings, spanning_tree
+from dpsynth.model.polishing import EFFORT
 from dpsynth.model.stages import Stages
 from dpsynth.model.structure import fit_model
 from dpsynth.privacy.curator import Curator
@@ -109,7 +110,7 @@ def _drawn(codec: Codec, measured: Measured, stages: Stages, seed: int) -> list[
     """Return the codes of as many rows as the model estimates."""
     model = fit_model(codec.domain, measured.one_ways, measured.tables, stages=stages)
     n, rng = max(1, round(model.total)), np.random.default_rng(seed)
-    return model.sample(n, rng, polish=stages.polishing)
+    return model.sample(n, rng, effort=EFFORT if stages.polishing else 0)
 
 
 def _means(errors: list[list[float]]) -> dict[str, float]:

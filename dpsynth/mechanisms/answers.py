@@ -22,6 +22,7 @@ from dpsynth.privacy.marginal import Integers, Marginal
 __all__ = ["Answers", "answers_of"]
 
 _LEAST_ROWS, _MOST_ROWS = 5_000, 40_000
+_EFFORT = 5.0  # the rows only answer for the model: more changes no choice that matters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +52,7 @@ def answers_of(domain: Domain, found: Measured) -> Answers:
     model = fit_model(domain, found.one_ways, found.tables)
     total = max(model.total, 1.0)
     rows = int(min(max(total, _LEAST_ROWS), _MOST_ROWS))
-    drawn = model.sample(rows, np.random.default_rng(0))
+    drawn = model.sample(rows, np.random.default_rng(0), effort=_EFFORT)
     return Answers(
         total,
         tuple(c.astype(np.min_scalar_type(s - 1)) for c, s in zip(drawn, domain.sizes, strict=True)),

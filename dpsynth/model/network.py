@@ -33,7 +33,7 @@ from dpsynth.model.estimates import (
 from dpsynth.model.groups import coarser_group, group_sums
 from dpsynth.model.inference import Beliefs, sharing_order
 from dpsynth.model.interpolation import Interpolation, interpolation
-from dpsynth.model.polishing import polish_rows
+from dpsynth.model.polishing import EFFORT, polish_rows
 from dpsynth.model.raking import common_classes, raked, share_within
 from dpsynth.model.refinement import followed_tables
 from dpsynth.model.sampling import Method, draw_given, draw_within
@@ -215,7 +215,7 @@ class NetworkModel:
         return joint, classes
 
     def sample(
-        self, n: int, rng: np.random.Generator, *, method: Method = "systematic", polish: bool = True
+        self, n: int, rng: np.random.Generator, *, method: Method = "systematic", effort: float = EFFORT
     ) -> list[Codes]:
         """Draw rows.
 
@@ -226,7 +226,7 @@ class NetworkModel:
                 larger tables, also those beyond the cliques, as closely as polished integers allow (very
                 large tables at the groupings they were estimated at). ``"iid"``: independent draws from
                 the junction tree.
-            polish: Whether systematic rows are polished; a study of what that is worth says no.
+            effort: Most changes tried for each value of systematic rows; with 0 they stay as drawn.
 
         Returns:
             One int64 array of ``n`` codes a column, in domain order.
@@ -258,10 +258,12 @@ class NetworkModel:
             draw_within(states[c], self.groups[c], self.nodes[c], rng, method)
             for c in range(len(self.domain))
         ]
-        if method == "iid" or not polish:
+        if method == "iid" or not effort:
             return columns
         followed, weights = followed_tables(self.domain, self.estimates, self._distributions)
-        return polish_rows(columns, self.nodes, followed, rng, weights=weights, rules=self.domain.rules)
+        return polish_rows(
+            columns, self.nodes, followed, rng, weights=weights, rules=self.domain.rules, effort=effort
+        )
 
     def _states(self, column: int) -> Floats:
         return group_sums(self.groups[column], self.nodes[column])

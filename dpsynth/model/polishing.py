@@ -25,7 +25,7 @@ import numpy.typing as npt
 from dpsynth.model.estimates import Estimate
 from dpsynth.rules import Rule
 
-__all__ = ["polish_rows"]
+__all__ = ["EFFORT", "polish_rows"]
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -34,6 +34,7 @@ _Problem: TypeAlias = tuple[
     Floats, Floats, Codes, Codes, Codes, Codes, Codes, _Numbers, Codes, Codes, Codes, Codes, int
 ]
 
+EFFORT = 30.0  # most proposals for each value
 _WORTHWHILE = 0.003
 _SHORTEST = 4096  # proposals of a round: a few of them failing by chance says nothing
 _FEWEST_ROUNDS = 3.0  # with fewer, tables of three and more columns would take what the pairs need
@@ -54,7 +55,7 @@ def polish_rows(
     *,
     weights: Sequence[float] | None = None,
     rules: Sequence[Rule] = (),
-    effort: float = 30.0,
+    effort: float = EFFORT,
 ) -> list[Codes]:
     """Return the rows after at most ``effort * n * d`` proposed changes, each made if it lowers the distance.
 

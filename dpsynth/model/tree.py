@@ -34,7 +34,7 @@ from dpsynth.model.estimates import (
 )
 from dpsynth.model.groups import coarser_group, group_sums
 from dpsynth.model.inference import Beliefs, sharing_order
-from dpsynth.model.polishing import polish_rows
+from dpsynth.model.polishing import EFFORT, polish_rows
 from dpsynth.model.raking import common_classes, share_within
 from dpsynth.model.refinement import followed_tables
 from dpsynth.model.sampling import Method, draw_given, draw_within
@@ -221,7 +221,7 @@ class TreeModel:
         return result
 
     def sample(
-        self, n: int, rng: np.random.Generator, *, method: Method = "systematic", polish: bool = True
+        self, n: int, rng: np.random.Generator, *, method: Method = "systematic", effort: float = EFFORT
     ) -> list[Codes]:
         """Draw rows.
 
@@ -231,7 +231,7 @@ class TreeModel:
             method: ``"systematic"``: counts follow :meth:`marginal` of every pair of columns as closely as
                 polished integers allow (very large tables at the groupings they were estimated at).
                 ``"iid"``: rows are independent draws.
-            polish: Whether systematic rows are polished; a study of what that is worth says no.
+            effort: Most changes tried for each value of systematic rows; with 0 they stay as drawn.
 
         Returns:
             One int64 array of ``n`` codes a column, in domain order.
@@ -252,10 +252,10 @@ class TreeModel:
                 above = self._groups_at(edge, parent)[columns[parent]]
                 group = draw_given(above, self._given(edge, node), rng, method)
                 columns[node] = draw_within(group, self._groups_at(edge, node), self.nodes[node], rng, method)
-        if method == "iid" or not polish or not self.estimates:
+        if method == "iid" or not effort or not self.estimates:
             return columns
         followed, weights = followed_tables(self.domain, self.estimates, self._distributions)
-        return polish_rows(columns, self.nodes, followed, rng, weights=weights, effort=_EFFORT)
+        return polish_rows(columns, self.nodes, followed, rng, weights=weights, effort=min(effort, _EFFORT))
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Return the model as JSON values and plain arrays, for saving."""

@@ -211,15 +211,9 @@ class TestOneshot(Laws):
 
 
 class TestAim(Laws):
-    """Rounds cost seconds: fewer tables, and guarantees at both ends of what rounds do."""
+    """Rounds cost seconds: guarantees of little budget, of units of several rows, and of other noise."""
 
     name = "aim"
-
-    @pytest.fixture(
-        params=["one column", "two columns", "columns of one code", "no rows", "a large and a small column"]
-    )
-    def table(self, request):
-        return TABLES[request.param]()
 
     @pytest.fixture(params=[GUARANTEES[1], GUARANTEES[3], GUARANTEES[5]], ids=str)
     def curator(self, request, table, monkeypatch):

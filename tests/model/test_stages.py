@@ -123,7 +123,7 @@ def test_rows_that_are_not_polished_are_those_that_polishing_starts_from(monkeyp
         return columns
 
     monkeypatch.setattr(network, "polish_rows", keep)
-    bare = model.sample(500, np.random.default_rng(3), polish=False)
+    bare = model.sample(500, np.random.default_rng(3), effort=0)
     assert not started
     model.sample(500, np.random.default_rng(3))
     np.testing.assert_array_equal(started[0], bare)
