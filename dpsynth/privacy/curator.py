@@ -156,6 +156,10 @@ class Curator:
         """What may be spent of delta beside the prices."""
         return self.__ledger.delta_aside
 
+    def close(self) -> tuple[Entry, ...]:
+        """Refuse every further act, for good, and return the whole ledger: what is left is never drawn."""
+        return self.__ledger.close()
+
     def measure(self, query: Marginal, *, budget: Fraction, purpose: str) -> Measurement:
         """Return a noisy marginal: ``counts + noise``, with the least noise that ``budget`` affords.
 

@@ -62,6 +62,7 @@ class Ledger:
         "__aside",
         "__budget",
         "__calculus",
+        "__closed",
         "__delta",
         "__entries",
         "__guarantee",
@@ -74,6 +75,7 @@ class Ledger:
         self.__guarantee = guarantee
         self.__calculus: Calculus = calculus
         self.__aside = delta_aside
+        self.__closed = False
         self.__entries: list[Entry] = []
         self.__spent = Fraction(0)
         self.__delta = Fraction(0)
@@ -162,11 +164,16 @@ class Ledger:
 
         Raises:
             BudgetRefusedError: the price exceeds what is left, or the delta what is left of what was set
-                aside; nothing has changed.
+                aside, or the ledger is closed; nothing has changed.
             GuaranteeError: the act has no price in this calculus.
         """
         cost, delta = price(act, self.calculus), delta_of(act)
         with self.__lock:
+            if self.__closed:
+                raise BudgetRefusedError(
+                    f"{purpose} comes too late: the ledger is closed, and what was left may have been "
+                    "given back. Nothing was drawn. Start another fit"
+                )
             if cost > self.left:
                 self.refuse(purpose, cost)
             if delta > self.delta_left:
@@ -188,6 +195,12 @@ class Ledger:
             self.__delta += delta
             self.__entries.append(entry)
         return entry
+
+    def close(self) -> tuple[Entry, ...]:
+        """Refuse every further act, for good, and return those that were done: no other can come after."""
+        with self.__lock:
+            self.__closed = True
+            return tuple(self.__entries)
 
 
 def _shown(value: Fraction) -> str:

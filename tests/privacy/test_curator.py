@@ -52,7 +52,7 @@ EACH_DOOR = pytest.mark.parametrize("ask", DOORS.values(), ids=DOORS.keys())
 
 
 def test_these_are_all_the_doors() -> None:
-    methods = {n for n, v in vars(Curator).items() if callable(v) and not n.startswith("_")}
+    methods = {n for n, v in vars(Curator).items() if callable(v) and not n.startswith("_")} - {"close"}
     assert methods == set(DOORS)
 
 

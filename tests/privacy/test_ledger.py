@@ -13,7 +13,7 @@ from dpsynth.privacy import ledger as module
 from dpsynth.privacy.acts import ExponentialMechanism, RoundedGaussian, delta_of
 from dpsynth.privacy.guarantee import Guarantee, gdp_budget, gdp_delta, zcdp_budget
 from dpsynth.privacy.ledger import Entry, Ledger
-from tests.privacy.tables import curator, rows
+from tests.privacy.tables import curator, marginal, rows
 
 PROMISE = Guarantee(epsilon=1.0, delta=1e-6)
 ACT = RoundedGaussian(sigma=100.0, sensitivity_squared=1)
@@ -119,3 +119,21 @@ def test_the_curator_sets_aside_what_it_is_told() -> None:
     asked = curator(rows(9), delta_aside=ASIDE)
     assert asked.delta_aside == ASIDE
     assert asked.budget == Ledger(asked.guarantee, "gdp", ASIDE).budget
+
+
+def test_a_closed_ledger_refuses_and_says_what_was_done() -> None:
+    ledger = Ledger(PROMISE, "gdp")
+    first = ledger.charge(ACT, "p", ("a",), 1)
+    assert ledger.close() == (first,)
+    _unchanged(ledger, "p comes too late: the ledger is closed", ACT)
+    assert ledger.close() == (first,)
+
+
+def test_nothing_is_drawn_after_a_curator_is_closed() -> None:
+    found, query = curator(rows(9)), marginal(0)
+    found.measure(query, budget=found.budget / 4, purpose="before")
+    entries = found.close()
+    assert [entry.purpose for entry in entries] == ["before"]
+    with pytest.raises(BudgetRefusedError, match="after comes too late"):
+        found.measure(query, budget=found.budget / 4, purpose="after")
+    assert found.entries == entries

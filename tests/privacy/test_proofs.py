@@ -38,7 +38,7 @@ def test_no_pin_is_stale() -> None:
 
 
 def test_every_door_and_primitive_has_a_page() -> None:
-    doors = {n for n, v in vars(Curator).items() if callable(v) and not n.startswith("_")}
+    doors = {n for n, v in vars(Curator).items() if callable(v) and not n.startswith("_")} - {"close"}
     assert {p.stem for p in proofs.pages()} == doors | PRIMITIVES
     for door in doors:
         target = f"dpsynth.privacy.curator:Curator.{door}"
