@@ -21,7 +21,18 @@ from benchmarks.evaluator import BrokenTable, errors, read_codes
 from benchmarks.methods import Method
 from benchmarks.tables import RAW, TABLES, Table
 
-__all__ = ["SUITES", "Run", "Suite", "kept", "measure", "planned", "reason", "run", "with_choices"]
+__all__ = [
+    "SUITES",
+    "Run",
+    "Suite",
+    "kept",
+    "measure",
+    "planned",
+    "reason",
+    "revision",
+    "run",
+    "with_choices",
+]
 
 HERE = Path(__file__).resolve().parent
 KEY = ("table", "epsilon", "delta", "method", "ways", "trial")
@@ -185,7 +196,7 @@ def measure(
     }
     outcome = _outcome(table, result, json.loads(report.read_text(encoding="utf-8")), work)
     if not task.method.peer.requirements:
-        outcome["versions"] = {**outcome.get("versions", {}), **_revision()}
+        outcome["versions"] = {**outcome.get("versions", {}), **revision()}
     return {**record, **outcome}
 
 
@@ -247,7 +258,7 @@ def _pythons(methods: Sequence[Method], environments: Path) -> dict[str, str]:
     return found
 
 
-def _revision() -> dict[str, str]:
+def revision() -> dict[str, str]:
     """Return which commit of this library was measured, where it is a checkout."""
     command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
     with contextlib.suppress(OSError):

