@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dpsynth.release.verify import verify as verify
     from dpsynth.schema import Schema as Schema
     from dpsynth.synthesizer import Synthesizer as Synthesizer
+    from dpsynth.unit_rows import suggest_max_rows as suggest_max_rows
 
 __version__ = "0.1.0"
 
@@ -35,10 +36,20 @@ _HOME = {
     "Synthesizer": "dpsynth.synthesizer",
     "draft_schema": "dpsynth.data.draft",
     "load": "dpsynth.release.bundle",
+    "suggest_max_rows": "dpsynth.unit_rows",
     "verify": "dpsynth.release.verify",
 }
 
-__all__ = ["DpsynthError", "Release", "Schema", "Synthesizer", "draft_schema", "load", "verify"]
+__all__ = [
+    "DpsynthError",
+    "Release",
+    "Schema",
+    "Synthesizer",
+    "draft_schema",
+    "load",
+    "suggest_max_rows",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

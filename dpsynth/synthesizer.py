@@ -7,6 +7,7 @@ through one :class:`~dpsynth.privacy.curator.Curator`; what it returns is public
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from warnings import warn
@@ -25,10 +26,26 @@ from dpsynth.release.statement import Statement
 from dpsynth.rules import support_of
 from dpsynth.schema import Schema
 
-__all__ = ["Plan", "Synthesizer"]
+__all__ = ["BoundCost", "Plan", "Synthesizer"]
 
 _MANY_ROWS = 1_000_000  # few tables have more: a plan warns if even so many would drown in noise
 _BYTES_A_ROW_AND_COLUMN = 24  # text as read, codes, and one key while counting
+_BOUNDS = (1, 2, 5, 10)  # of rows per unit, shown beside the schema's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundCost:
+    """What a bound on rows per unit costs in noise.
+
+    Attributes:
+        max_rows: The bound.
+        sigma: Least and largest noise of a one-way marginal, in rows.
+        useful_rows: As in :class:`Plan`, under this bound.
+    """
+
+    max_rows: int
+    sigma: tuple[float, float]
+    useful_rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +64,8 @@ class Plan:
         useful_rows: Number of rows from which on half of the columns' one-way marginals are expected to be
             off by at most a tenth (in total variation), for noise alone.
         warnings: What the user should know before anything is spent.
+        bounds: What ``max_rows`` costs: one record for each of a few bounds and for the schema's own; none
+            where the unit is a row.
     """
 
     guarantee: Guarantee
@@ -59,6 +78,7 @@ class Plan:
     row_bytes: int
     useful_rows: int
     warnings: tuple[str, ...] = ()
+    bounds: tuple[BoundCost, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
@@ -87,6 +107,10 @@ class Plan:
                 }
                 for s in self.stages
             ],
+            "bounds": [
+                {"max_rows": b.max_rows, "sigma": list(b.sigma), "useful_rows": b.useful_rows}
+                for b in self.bounds
+            ],
         }
 
     def __str__(self) -> str:
@@ -114,9 +138,28 @@ class Plan:
             f"  memory: at most {_megabytes(self.model_bytes)} for the model; for each 100,000 rows "
             + _megabytes(self.row_bytes * 100_000),
             f"  one-way marginals are within a tenth, noise alone, from about {self.useful_rows:,} rows on",
+            *self._bound(),
             *(f"  warning: {warning}" for warning in self.warnings),
         ]
         return "\n".join(lines)
+
+    def _bound(self) -> list[str]:
+        """Say what the bound on rows per unit costs, and how to learn what it loses."""
+        if not self.bounds:
+            return []
+        unit, own = self.guarantee.unit, self.guarantee.rows_per_unit
+        table = [("max_rows", "noise sigma, one-way", "useful from rows")]
+        for b in self.bounds:
+            mark = " (this plan)" if b.max_rows == own else ""
+            low, high = (f"{bound:.3g}" for bound in b.sigma)
+            table.append((f"{b.max_rows}{mark}", f"{low} to {high}", f"{b.useful_rows:,}"))
+        buy = f"dpsynth suggest-max-rows DATA --unit {unit} --epsilon E --delta D"
+        return [
+            "",
+            f"  the bound of {own:,} rows of one {unit} multiplies all noise by {own:,}:",
+            *(f"    {bound:<24}{sigma:>22}{rows:>18}" for bound, sigma, rows in table),
+            f"  how many rows it drops is private; an estimate can be bought: {buy}",
+        ]
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -222,7 +265,18 @@ class Synthesizer:
             row_bytes=_BYTES_A_ROW_AND_COLUMN * len(self.schema.columns),
             useful_rows=needed,
             warnings=tuple(warnings),
+            bounds=tuple(self._bounds(domain, power, stages[0])),
         )
+
+    def _bounds(self, domain: Domain, power: float, first: Stage) -> Iterator[BoundCost]:
+        """Give what a few bounds on rows per unit would cost: noise is in proportion to the bound."""
+        if isinstance(self.schema.privacy_unit, str):
+            return
+        own = self.guarantee.rows_per_unit
+        for bound in sorted({*_BOUNDS, own}):
+            low, high = (sigma * bound / own for sigma in first.sigma)
+            rows = useful_rows(domain, power * first.share, bound)
+            yield BoundCost(max_rows=bound, sigma=(low, high), useful_rows=rows)
 
     def fit(self, data: Any, *, progress: Progress | None = None) -> Release:
         """Measure a private table and return its release: model, measurements and statement.

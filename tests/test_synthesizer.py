@@ -220,6 +220,30 @@ def test_a_mechanism_that_overspends_is_refused_and_nothing_is_released():
 # ---- the plan -------------------------------------------------------------------------------------
 
 
+def test_a_plan_shows_what_the_bound_costs_and_how_to_buy_what_it_loses():
+    unit = SCHEMA.replace("privacy_unit: row", "privacy_unit: {column: who, max_rows: 4}")
+    plan = synthesizer(unit).plan()
+    bounds = {b.max_rows: b for b in plan.bounds}
+    assert list(bounds) == [1, 2, 4, 5, 10]
+    assert bounds[4].sigma == pytest.approx(plan.stages[0].sigma)
+    assert bounds[4].useful_rows == plan.useful_rows
+    for bound, cost in bounds.items():
+        other = synthesizer(unit.replace("max_rows: 4", f"max_rows: {bound}")).plan()
+        assert cost.sigma == pytest.approx(other.stages[0].sigma)
+        assert cost.useful_rows == other.useful_rows
+    text = str(plan)
+    assert "the bound of 4 rows of one who multiplies all noise by 4" in text
+    assert "4 (this plan)" in text
+    assert "dpsynth suggest-max-rows DATA --unit who --epsilon E --delta D" in text
+    assert [b["max_rows"] for b in plan.to_dict()["bounds"]] == [1, 2, 4, 5, 10]
+
+
+def test_a_plan_of_single_rows_says_nothing_of_bounds():
+    plan = synthesizer().plan()
+    assert plan.bounds == ()
+    assert "suggest-max-rows" not in str(plan)
+
+
 def test_a_plan_says_all_and_is_plain_json():
     for noise in ("exact", "opendp"):
         plan = synthesizer(noise=noise).plan()

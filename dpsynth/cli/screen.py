@@ -88,7 +88,13 @@ def screen_of(context: typer.Context, *, quiet: bool, as_json: bool) -> Screen:
 
 def hung(line: str, indent: int) -> str:
     """Break a line that is longer than a terminal is wide; what follows is indented."""
-    return textwrap.fill(line, _WIDTH, subsequent_indent=" " * indent, break_long_words=False) or line
+    indented = " " * indent
+    return (
+        textwrap.fill(
+            line, _WIDTH, subsequent_indent=indented, break_long_words=False, break_on_hyphens=False
+        )
+        or line
+    )
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -12,9 +12,57 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.data.cells import Cells, Ints, Numbers, factored, plain_datetime
+from dpsynth.data.lattice import codes_dtype
+from dpsynth.data.layout import is_readable
 from dpsynth.data.reading import is_null_text
+from dpsynth.data.source import Source
+from dpsynth.domain import Axis, Domain
+from dpsynth.errors import DataError
+from dpsynth.privacy.sealed import CodedTable
 
-__all__ = ["keep_rows", "unit_ids"]
+__all__ = ["keep_rows", "require_unit", "unit_ids", "unit_sizes"]
+
+
+def require_unit(source: Source, column: str) -> None:
+    """Refuse a table whose units cannot be told apart, by the column's name and dtype alone.
+
+    Raises:
+        DataError: the column is absent, or of a dtype such as lists, structs, bytes or durations.
+    """
+    source.require([column])
+    dtype = source.layout.dtype(column)
+    if not is_readable(dtype):
+        raise DataError(
+            f"the privacy unit's column {column!r} is of dtype {dtype}, "
+            "whose values cannot be told apart; make it texts or whole numbers"
+        )
+
+
+def unit_sizes(source: Source, column: str, largest: int) -> CodedTable:
+    """Return one sealed row a unit: how many rows it has, as code ``min(rows, largest) - 1``.
+
+    Rows whose unit is missing belong to nobody and are left out, as in a fit.
+
+    Args:
+        source: The private table.
+        column: The column whose value identifies the unit.
+        largest: Number of codes; the last stands for ``largest`` rows and more.
+
+    Returns:
+        A table of one axis, ``"rows per " + column``, with ``rows_per_unit=1``: adding or removing a unit,
+        with however many rows, adds or removes one row of it.
+
+    Raises:
+        DataError: as :func:`require_unit`, or the file is damaged.
+
+    Privacy: sealed. Proof: proofs/unit_bounding.md
+    """
+    require_unit(source, column)
+    ids = unit_ids(source.cells(column))
+    sizes = np.bincount(ids[ids >= 0])
+    codes = np.minimum(sizes[sizes > 0], largest) - 1
+    domain = Domain((Axis(f"rows per {column}", largest, largest),))
+    return CodedTable(domain, [codes.astype(codes_dtype(largest))], rows_per_unit=1)
 
 
 def unit_ids(cells: Cells) -> Ints:

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.data.arrow_frame import arrow_table, polars_frame
-from dpsynth.data.bounding import keep_rows, unit_ids
+from dpsynth.data.bounding import keep_rows, require_unit, unit_ids
 from dpsynth.data.constraining import cut_for, rule_of
 from dpsynth.data.evidence import held_orderings, kept_to, stated, weights_of
 from dpsynth.data.identifiers import Keys, generate
 from dpsynth.data.labels import LabelCoder
-from dpsynth.data.layout import Layout, is_readable
+from dpsynth.data.layout import Layout
 from dpsynth.data.numeric import NumericCoder, too_fine
 from dpsynth.data.ordering import Ordering
 from dpsynth.data.pandas_frame import pandas_frame
@@ -133,11 +133,7 @@ class Codec:
         source.require([*self.schema.columns, *extra])
         if not isinstance(unit, UnitColumn):
             return CodedTable(self.domain, self.codes(source))
-        if not is_readable(source.layout.dtype(unit.column)):
-            raise DataError(
-                f"the privacy unit's column {unit.column!r} is of dtype {source.layout.dtype(unit.column)}, "
-                "whose values cannot be told apart; make it texts or whole numbers"
-            )
+        require_unit(source, unit.column)
         column = source.load([*self.domain.names, unit.column])
         kept = keep_rows(unit_ids(column(unit.column)), unit.max_rows)
         codes = [self._coders[name].encode(column(name))[kept] for name in self.domain.names]

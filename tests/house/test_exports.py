@@ -23,6 +23,7 @@ def test_the_public_names_are_pinned() -> None:
         "Synthesizer",
         "draft_schema",
         "load",
+        "suggest_max_rows",
         "verify",
     ]
     assert dpsynth.__version__ == "0.1.0"

@@ -21,6 +21,7 @@ ORDER = (
     "model",
     "mechanisms",
     "release",
+    "unit_rows",
     "synthesizer",
     "evaluate",
     "demo",

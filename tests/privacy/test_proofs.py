@@ -14,13 +14,22 @@ from proofs import pins as proofs
 from proofs.__main__ import main
 
 PARTS = ("Precondition", "Pseudocode", "Claim", "Proof", "Assumption", "Reference")
-PRIMITIVES = {"sensitivity", "rounded_gaussian", "discrete_gaussian", "exponential_mechanism", "composition"}
+PRIMITIVES = {
+    "sensitivity",
+    "rounded_gaussian",
+    "discrete_gaussian",
+    "exponential_mechanism",
+    "composition",
+    "unit_bounding",
+}
 
 
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the privacy core and its proofs, and let the pins look there."""
-    shutil.copytree(proofs.ROOT / "dpsynth" / "privacy", tmp_path / "dpsynth" / "privacy")
+    """Copy the package and its proofs, and let the pins look there."""
+    shutil.copytree(
+        proofs.ROOT / "dpsynth", tmp_path / "dpsynth", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copytree(proofs.ROOT / "proofs", tmp_path / "proofs")
     monkeypatch.setattr(proofs, "ROOT", tmp_path)
     return tmp_path

@@ -1,0 +1,345 @@
+"""How many rows a unit has: a noisy histogram, what each bound on them would cut, and which bound to take.
+
+``max_rows`` of a schema must be public, and the rows may not be asked for free which bound suits them. Where
+nobody knows it, a small part of a budget buys an answer: each unit is in one cell of the histogram, so a unit
+with any number of rows changes one count by one, and the noise is that of a table of units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dpsynth import __version__
+from dpsynth.data.bounding import unit_sizes
+from dpsynth.data.source import open_source
+from dpsynth.errors import InputError
+from dpsynth.privacy.acts import act_to_dict
+from dpsynth.privacy.curator import Curator, Entry
+from dpsynth.privacy.guarantee import Calculus, Guarantee, gdp_budget
+from dpsynth.privacy.marginal import Marginal
+from dpsynth.release.statement import epsilon_of
+
+__all__ = ["LARGEST", "BoundEffect", "Interval", "RowsPerUnit", "suggest_max_rows"]
+
+LARGEST = 10_000  # cells of the histogram
+_LEVEL = 0.95
+_Z = 1.959964  # two-sided, at that level
+_SHOWN = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+_SINGLE = 10  # rows of the printed histogram that stand alone
+
+_Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and where the true figure lies, in 95 of 100 such purchases: for the noise alone.
+
+    Attributes:
+        estimate: The figure computed from noisy counts.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the interval as plain JSON values."""
+        return {"estimate": self.estimate, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundEffect:
+    """What a bound would do to the table, as far as the noisy histogram tells.
+
+    Attributes:
+        max_rows: The bound, ``k``.
+        units_cut: Share of the units with more than ``k`` rows, which lose some.
+        rows_lost: Share of the rows that would be dropped; at least so much, where units have more rows than
+            the histogram tells apart.
+        noise: Expected absolute noise in one table of the coming fit, in rows; it grows with ``k``.
+        error: Rows lost plus ``noise``: the expected L1 distance of that table from the true one, at most.
+    """
+
+    max_rows: int
+    units_cut: Interval
+    rows_lost: Interval
+    noise: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsPerUnit:
+    """A noisy histogram of rows per unit, and what it says of bounds. Public.
+
+    Attributes:
+        guarantee: What was promised for this purchase. It adds to that of every fit.
+        calculus: Currency of the ledger.
+        budget: What the guarantee affords in it.
+        entries: The ledger: one act.
+        counts: Noisy number of units with 1, 2, ... rows; the last is of units with so many rows or more.
+        sigma: Standard deviation of the noise in each count, in units.
+        units: Estimated number of units that have a row.
+        effects: One record for each bound from 1 to one below the largest.
+        recommended: The bound of least ``error``, or ``None`` where noise drowns the number of units.
+        assumed: The coming fit that ``noise`` is for.
+    """
+
+    guarantee: Guarantee
+    calculus: Calculus
+    budget: float
+    entries: tuple[Entry, ...]
+    counts: tuple[int, ...]
+    sigma: float
+    units: Interval
+    effects: tuple[BoundEffect, ...]
+    recommended: int | None
+    assumed: dict[str, float]
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether units with more rows than the histogram tells apart are certain to exist."""
+        return self.counts[-1] > _Z * _scale(self.sigma)
+
+    @property
+    def epsilon_spent(self) -> float:
+        """The epsilon that was really spent, at the guarantee's delta, rounded up."""
+        return epsilon_of(sum(e.price for e in self.entries), self.calculus, self.guarantee.delta)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain JSON values, with the purchase's own statement."""
+        return {
+            "unit": self.guarantee.unit,
+            "largest": len(self.counts),
+            "counts": list(self.counts),
+            "sigma": self.sigma,
+            "level": _LEVEL,
+            "units": self.units.to_dict(),
+            "open_ended": self.open_ended,
+            "bounds": [
+                {
+                    "max_rows": e.max_rows,
+                    "units_cut": e.units_cut.to_dict(),
+                    "rows_lost": e.rows_lost.to_dict(),
+                    "noise": e.noise,
+                    "error": e.error,
+                }
+                for e in self.effects
+            ],
+            "assumed": self.assumed,
+            "recommended": self.recommended,
+            "statement": {
+                "guarantee": {
+                    "epsilon": float(self.guarantee.epsilon),
+                    "delta": float(self.guarantee.delta),
+                    "unit": self.guarantee.unit,
+                },
+                "protects": f"all rows of one {self.guarantee.unit}, however many",
+                "missing_unit": "rows whose unit is missing belong to nobody and were not counted",
+                "calculus": self.calculus,
+                "budget": self.budget,
+                "spent": float(sum(e.price for e in self.entries)),
+                "epsilon_spent": self.epsilon_spent,
+                "ledger": [
+                    {
+                        "number": e.number,
+                        "purpose": e.purpose,
+                        "act": act_to_dict(e.act),
+                        "price": float(e.price),
+                        "columns": list(e.columns),
+                        "cells": e.cells,
+                    }
+                    for e in self.entries
+                ],
+                "adds_to": "the budget of every fit of the same people",
+                "version": __version__,
+            },
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([*self._histogram(), "", *self._bounds(), "", *self._advice()])
+
+    def _histogram(self) -> list[str]:
+        unit, largest = self.guarantee.unit, len(self.counts)
+        lines = [
+            f"Rows per {unit}: a noisy histogram (sigma {self.sigma:.3g} in each count)",
+            f"  {'rows':<14}{'units':>14}",
+        ]
+        edges = [*range(1, min(_SINGLE, largest - 1) + 1)]
+        edges += [e + 1 for e in _SHOWN if _SINGLE < e + 1 < largest and e >= _SINGLE] + [largest]
+        edges = sorted(set(edges))
+        for first, after in zip(edges, [*edges[1:], largest + 1], strict=True):
+            label = str(first) if after == first + 1 else f"{first} to {after - 1}"
+            label = f"{largest} or more" if first == largest else label
+            lines.append(f"  {label:<14}{sum(self.counts[first - 1 : after - 1]):>14,}")
+        number = self.units
+        return [
+            *lines,
+            f"  about {_whole(number.estimate)} units ({_whole(number.low)} to {_whole(number.high)})",
+        ]
+
+    def _bounds(self) -> list[str]:
+        shown = [e for e in self.effects if e.max_rows in _SHOWN or e.max_rows == self.recommended]
+        return [
+            f"  {'max_rows':>8}{'units cut, %':>23}{'rows lost, %':>23}{'noise':>8}{'error, rows':>14}",
+            *(
+                f"  {e.max_rows:>8}{_percent(e.units_cut):>23}{_percent(e.rows_lost):>23}"
+                f"{f'x {e.max_rows}':>8}{_whole(e.error):>14}"
+                for e in shown
+            ),
+        ]
+
+    def _advice(self) -> list[str]:
+        unit, fit = self.guarantee.unit, self.assumed
+        advice = "No max_rows is recommended: the number of units is lost in noise; raise epsilon."
+        if self.recommended is not None:
+            advice = (
+                f"Recommended: max_rows: {self.recommended}, the least of rows lost plus noise in one of "
+                f"{fit['tables']:g} tables of {fit['cells']:g} counts, at epsilon {fit['epsilon']:g} and "
+                f"delta {fit['delta']:g} for the fit."
+            )
+        tail = (
+            f"Some units have {len(self.counts)} rows or more, so more rows are lost than shown; raise "
+            "largest to see how many."
+        )
+        spent = (
+            f"Spent: epsilon {self.epsilon_spent:.6g} at delta {self.guarantee.delta:g}, for all rows of one "
+            f"{unit}, however many. It adds to every fit's."
+        )
+        missing = f"Rows whose {unit} is missing belong to nobody and were not counted."
+        return [advice, *([tail] if self.open_ended else []), spent, missing]
+
+
+def suggest_max_rows(
+    data: Any,
+    unit: str,
+    *,
+    epsilon: float,
+    delta: float,
+    largest: int = 50,
+    fit_epsilon: float = 1.0,
+    cells: int = 200,
+    tables: int = 20,
+) -> RowsPerUnit:
+    """Buy a noisy histogram of rows per unit, and say which bound on them to take.
+
+    A bound of ``k`` drops ``sum_{j > k} (j - k) units_j`` rows and multiplies the noise of all that a fit
+    measures by ``k``. Recommended is the ``k`` of least ``rows dropped + cells * sqrt(2/pi) * sigma_k``,
+    where ``sigma_k = k * sqrt(tables) / mu`` is the noise of a fit that divides a budget of ``mu**2`` among
+    so many tables: a bound on the expected L1 distance between one such table and the true one.
+
+    Args:
+        data: A pandas, polars or Arrow frame, or a path to a CSV or Parquet file.
+        unit: The column whose value identifies the unit. Rows where it is missing are left out.
+        epsilon: Of this purchase, in (0, 10000].
+        delta: Of this purchase, in (0, 1), and of the coming fit.
+        largest: Number of counts, 2 to 10,000; the last is of units with so many rows or more.
+        fit_epsilon: Of the coming fit; a guess, and spends nothing.
+        cells: Number of counts in one of its tables; likewise.
+        tables: Number of tables that it divides its budget among; likewise.
+
+    Returns:
+        The histogram, what each bound would cut, the recommendation and the ledger.
+
+    Raises:
+        InputError: ``largest``, ``cells`` or ``tables`` is out of range.
+        GuaranteeError: an epsilon or the delta is out of range.
+        DataError: a file that cannot be read, or a unit column that is absent or of an unreadable dtype.
+
+    Privacy: (epsilon, delta)-differentially private for adding or removing all rows of one unit, however
+    many they are; it adds to every fit's. Proof: proofs/unit_bounding.md
+
+    Reference: Amin, Kulesza, Munoz Medina, Vassilvitskii 2019, "Bounding User Contributions: A Bias-Variance
+    Trade-off in Differential Privacy" (ICML).
+    """
+    for name, value, least, most in (
+        ("largest", largest, 2, LARGEST),
+        ("cells", cells, 1, 2**28),
+        ("tables", tables, 1, 2**28),
+    ):
+        if type(value) is not int or not least <= value <= most:
+            raise InputError(f"{name}={value!r} is not a whole number from {least} to {most:,}")
+    coming = Guarantee(epsilon=fit_epsilon, delta=delta)
+    guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit)
+    curator = Curator(unit_sizes(open_source(data), unit, largest), guarantee)
+    query = Marginal((0,), (np.arange(largest),))
+    noisy = curator.measure(query, budget=curator.budget, purpose="rows per unit")
+    sigma = math.sqrt(tables / gdp_budget(coming.epsilon, coming.delta))
+    counts = noisy.values.astype(np.float64)
+    effects = tuple(_effects(counts, _scale(noisy.sigma), cells * math.sqrt(2 / math.pi) * sigma))
+    units = _sum(counts, np.ones(largest), _scale(noisy.sigma))
+    return RowsPerUnit(
+        guarantee=guarantee,
+        calculus=curator.calculus,
+        budget=float(curator.budget),
+        entries=curator.entries,
+        counts=tuple(int(c) for c in noisy.values),
+        sigma=noisy.sigma,
+        units=units,
+        effects=effects,
+        recommended=min(effects, key=lambda e: e.error).max_rows if units.low > 0 else None,
+        assumed={"epsilon": fit_epsilon, "delta": delta, "cells": cells, "tables": tables},
+    )
+
+
+def _effects(counts: _Floats, scale: float, noise: float) -> Iterable[BoundEffect]:
+    """Give, for each bound, what it cuts; ``noise`` is that of a table at a bound of one row."""
+    rows = np.arange(1, counts.size + 1, dtype=np.float64)
+    ones = np.ones_like(rows)
+    for bound in range(1, counts.size):
+        lost = np.maximum(rows - bound, 0.0)
+        yield BoundEffect(
+            max_rows=bound,
+            units_cut=_share(counts, (rows > bound).astype(np.float64), ones, scale),
+            rows_lost=_share(counts, lost, rows, scale),
+            noise=bound * noise,
+            error=max(float(lost @ counts), 0.0) + bound * noise,
+        )
+
+
+def _scale(sigma: float) -> float:
+    """Return a standard deviation of the noise in a count that covers its rounding."""
+    return math.sqrt(sigma**2 + 0.25)
+
+
+def _sum(counts: _Floats, weights: _Floats, scale: float) -> Interval:
+    """Return a weighted sum of the true counts, with its interval; a sum is not negative."""
+    value, width = float(weights @ counts), _Z * scale * math.sqrt(float(weights @ weights))
+    return Interval(max(value, 0.0), max(value - width, 0.0), max(value + width, 0.0))
+
+
+def _share(counts: _Floats, part: _Floats, whole: _Floats, scale: float) -> Interval:
+    """Return the ratio of two weighted sums of the true counts, with Fieller's interval, within 0 and 1.
+
+    The interval holds each ratio ``r`` for which ``(part - r whole) @ counts`` is within ``z`` standard
+    deviations of zero; all of [0, 1] where the whole itself is.
+
+    Reference: Fieller 1954, "Some Problems in Interval Estimation", J. R. Stat. Soc. B 16.
+    """
+    top, bottom = float(part @ counts), float(whole @ counts)
+    widths = (_Z * scale) ** 2
+    square = bottom**2 - widths * float(whole @ whole)
+    estimate = min(max(top / max(bottom, 1.0), 0.0), 1.0)
+    if square <= 0 or bottom <= 0:
+        return Interval(estimate, 0.0, 1.0)
+    middle = top * bottom - widths * float(part @ whole)
+    root = math.sqrt(max(middle**2 - square * (top**2 - widths * float(part @ part)), 0.0))
+    low, high = ((middle + sign * root) / square for sign in (-1, 1))
+    return Interval(estimate, min(max(low, 0.0), estimate), max(min(high, 1.0), estimate))
+
+
+def _whole(value: float) -> str:
+    return f"{round(value):,}"
+
+
+def _percent(share: Interval) -> str:
+    figures: Sequence[float] = (share.estimate, share.low, share.high)
+    estimate, low, high = (f"{100 * figure:.3g}" for figure in figures)
+    return f"{estimate} ({low} to {high})"
