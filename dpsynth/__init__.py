@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dpsynth.data.draft import draft_schema as draft_schema
     from dpsynth.errors import DpsynthError as DpsynthError
     from dpsynth.release.bundle import load as load
+    from dpsynth.release.explanation import explain as explain
     from dpsynth.release.release import Release as Release
     from dpsynth.release.verify import verify as verify
     from dpsynth.schema import Schema as Schema
@@ -35,6 +36,7 @@ _HOME = {
     "Schema": "dpsynth.schema",
     "Synthesizer": "dpsynth.synthesizer",
     "draft_schema": "dpsynth.data.draft",
+    "explain": "dpsynth.release.explanation",
     "load": "dpsynth.release.bundle",
     "suggest_max_rows": "dpsynth.unit_rows",
     "verify": "dpsynth.release.verify",
@@ -46,6 +48,7 @@ __all__ = [
     "Schema",
     "Synthesizer",
     "draft_schema",
+    "explain",
     "load",
     "suggest_max_rows",
     "verify",

@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from dpsynth import __version__
-from dpsynth.cli import demo, fit, plan, sample, schema_check, schema_draft, suggest_max_rows, verify
+from dpsynth.cli import demo, explain, fit, plan, sample, schema_check, schema_draft, suggest_max_rows, verify
 from dpsynth.cli.options import AsJson, Quiet
 from dpsynth.cli.screen import Screen, print_json
 from dpsynth.errors import DpsynthError, SchemaError
@@ -34,7 +34,7 @@ EXIT_CODES = {
     4: "a check failed",
     130: "interrupted",
 }
-_ORDER = ("schema", "suggest-max-rows", "plan", "fit", "verify", "sample", "demo")
+_ORDER = ("schema", "suggest-max-rows", "plan", "explain", "fit", "verify", "sample", "demo")
 _EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 _TRACEBACK = "DPSYNTH_TRACEBACK"
 # typer carries its own click since 0.17; this is its root of usage errors under any version.
@@ -125,6 +125,7 @@ _schema.command("draft", epilog=_EPILOG)(schema_draft.draft)
 _schema.command("check", epilog=_EPILOG)(schema_check.check)
 app.command("suggest-max-rows", epilog=_EPILOG)(suggest_max_rows.suggest_max_rows)
 app.command("plan", epilog=_EPILOG)(plan.plan)
+app.command("explain", epilog=_EPILOG)(explain.explain)
 app.command("fit", epilog=_EPILOG)(fit.fit)
 app.command("sample", epilog=_EPILOG)(sample.sample)
 app.command("verify", epilog=_EPILOG)(verify.verify)

@@ -6,12 +6,12 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
 
 from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
 from dpsynth.privacy.curator import Entry
 from dpsynth.release.documents import shown
+from dpsynth.release.numerals import plain, rounded_up
 from dpsynth.release.statement import Statement
 
 __all__ = ["ASSUMPTIONS", "PROCESSING", "promise_of", "text_of"]
@@ -48,7 +48,7 @@ def promise_of(statement: Statement) -> str:
     """Return the promise as one line; it stands in every text."""
     guarantee = statement.guarantee
     whom = "one row" if _is_row(statement) else f"the rows of one {shown(guarantee.unit, 24)}"
-    epsilon, delta = _plain(guarantee.epsilon), _plain(guarantee.delta)
+    epsilon, delta = plain(guarantee.epsilon), plain(guarantee.delta)
     return f"({epsilon}, {delta})-differential privacy for adding or removing {whom}"
 
 
@@ -73,7 +73,7 @@ def _promise(statement: Statement) -> list[str]:
     guarantee = statement.guarantee
     factor = "e^epsilon"
     if guarantee.epsilon <= 15:
-        factor = f"{_up(math.exp(guarantee.epsilon), 3)} (e^epsilon)"
+        factor = f"{rounded_up(math.exp(guarantee.epsilon), 3)} (e^epsilon)"
     whose = "that row" if _is_row(statement) else "those rows"
     return [
         "## What is promised",
@@ -87,7 +87,7 @@ def _promise(statement: Statement) -> list[str]:
         "",
         *_wrapped(
             f"Put plainly: whatever anyone concludes from this release, the chance of it is at most {factor} "
-            f"times what it would be without {whose}, plus {_plain(guarantee.delta)} (delta), "
+            f"times what it would be without {whose}, plus {plain(guarantee.delta)} (delta), "
             f"whatever else they know. {_protected(statement)}"
         ),
         "",
@@ -137,7 +137,7 @@ def _cost(statement: Statement) -> list[str]:
 def _aside(statement: Statement) -> str:
     if not statement.delta_aside:
         return ""
-    aside, spent = (_up(float(value), 3) for value in (statement.delta_aside, statement.delta_spent))
+    aside, spent = (rounded_up(float(value), 3) for value in (statement.delta_aside, statement.delta_spent))
     return (
         f" Of delta, {aside} was set aside for acts that with so small a probability show more than their "
         f"price says; they spent {spent} of it."
@@ -157,8 +157,8 @@ def _figures(statement: Statement, entries: Sequence[Entry], cost: Fraction, tot
         f"{sum(e.cells for e in entries):,}",
         noise,
         f"{float(min(cost, Fraction(2**100))):.6g}",
-        f"{_up(float(percent), 3)} %",
-        "none" if math.isinf(epsilon) else _up(epsilon, 4),
+        f"{rounded_up(float(percent), 3)} %",
+        rounded_up(epsilon, 4),
     ]
 
 
@@ -244,14 +244,3 @@ def _wrapped(text: str) -> list[str]:
 
 def _item(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent="- ", subsequent_indent="  ")
-
-
-def _plain(value: float) -> str:
-    """Write a number with all the digits it needs, and no more."""
-    return repr(float(value)).removesuffix(".0")
-
-
-def _up(value: float, digits: int) -> str:
-    """Write a number with so many significant digits, rounded up: the safe side of a cost."""
-    rounded = Decimal(repr(value)).normalize(Context(prec=digits, rounding=ROUND_CEILING))
-    return f"{rounded:f}" if -6 < rounded.adjusted() < 9 else f"{rounded:e}"

@@ -59,6 +59,17 @@ REFUSED = {
     "draft half a unit": ((*DRAFT, "-o", "d.yaml", "--unit-column", "age"), "together"),
     "draft max rows": ((*DRAFT, "-o", "d.yaml", "--unit-column", "age", "--max-rows", "0"), "below 1"),
     "draft unit absent": ((*DRAFT, "-o", "d.yaml", "--unit-column", "no", "--max-rows", "1"), "'no'"),
+    "explain nothing": (("explain",), "either a release, or epsilon and delta"),
+    "explain both": (("explain", "table.dpsynth", *GUARANTEE), "either a release"),
+    "explain half": (("explain", "--epsilon", "1"), "both epsilon and delta"),
+    "explain no release": (("explain", "nowhere.dpsynth"), "nowhere.dpsynth"),
+    "explain epsilon": (("explain", "--epsilon", "0", "--delta", "1e-9"), "epsilon"),
+    "plot ending": (("explain", *GUARANTEE, "--plot", "x.pdf"), ".png or .svg"),
+    "plot exists": (("explain", *GUARANTEE, "--plot", "table.svg"), "--force"),
+    "plot over release": (
+        ("explain", "release.png", "--plot", "release.png", "--force"),
+        "replace the input",
+    ),
     "no release": (("verify", "nowhere.dpsynth"), "nowhere.dpsynth"),
     "sample no release": (("sample", "nowhere.dpsynth", "--out", "x.csv"), "nowhere.dpsynth"),
     "sample a damaged release": (("sample", "bad.dpsynth", "--out", "x.csv"), "bad.dpsynth"),
@@ -78,6 +89,8 @@ def bad_files(folder: Path) -> Path:
     (folder / "todo.yaml").write_text(schema.replace("upper: 99", "upper: !REVIEW 99"))
     (folder / "other.csv").write_text("age,ward\n1,north\n")
     (folder / "bad.dpsynth").write_bytes((folder / "table.dpsynth").read_bytes()[:500])
+    (folder / "table.svg").write_text("<svg/>")
+    (folder / "release.png").write_bytes((folder / "table.dpsynth").read_bytes())
     (folder / "release.csv").write_bytes((folder / "table.dpsynth").read_bytes())
     return folder
 

@@ -19,6 +19,7 @@ WORKING = {
     "schema draft": ("schema", "draft", "table.csv", "-o", "draft.yaml", "--privacy-unit", "row"),
     "schema check": ("schema", "check", "schema.yaml", "table.csv"),
     "plan": ("plan", "schema.yaml", *GUARANTEE),
+    "explain": ("explain", *GUARANTEE),
     "fit": FIT,
     "verify": ("verify", "table.dpsynth"),
     "sample": ("sample", "table.dpsynth", "-n", "20", "--out", "new.csv"),
@@ -239,3 +240,20 @@ def test_csv_and_parquet_hold_the_same_rows(run: Run, folder: Path) -> None:
     assert any(",," in line for line in lines)
     assert sum(",," in line for line in lines) == table["ward"].isna().sum()
     assert not any("nan" in line.lower() or ".0" in line for line in lines)
+
+
+def test_explain_says_what_was_promised_and_spent_and_draws_it(run: Run, folder: Path) -> None:
+    result = run("explain", "table.dpsynth", "--plot", "plot.svg", "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert content["plot"] == "plot.svg"
+    assert (
+        content["spent"]["membership"]["advantage"] <= content["promised"]["membership"]["advantage"] < 0.08
+    )
+    assert (folder / "plot.svg").read_text(encoding="utf-8").startswith("<?xml")
+    worded = run("explain", "table.dpsynth", "--plot", "plot.svg", "--force").stdout
+    assert "Drew plot.svg" in worded
+    assert "guesses a secret of yes or no" in worded
+    unit = run("explain", *GUARANTEE, "--unit", "household", "--rows-per-unit", "4", "--noise", "opendp")
+    assert "all rows of one household (at most 4)" in " ".join(unit.stdout.split())
+    assert max(map(len, unit.stdout.splitlines())) <= 80

@@ -12,7 +12,19 @@ import dpsynth
 from tests.conftest import ROOT
 from tests.house.test_layers import module_of, sources
 
-HEAVY = ("pandas", "scipy", "opendp", "pyarrow", "polars", "networkx", "mpmath", "numba", "rich", "typer")
+HEAVY = (
+    "pandas",
+    "scipy",
+    "opendp",
+    "pyarrow",
+    "polars",
+    "networkx",
+    "mpmath",
+    "numba",
+    "rich",
+    "typer",
+    "matplotlib",
+)
 
 
 def test_the_public_names_are_pinned() -> None:
@@ -22,6 +34,7 @@ def test_the_public_names_are_pinned() -> None:
         "Schema",
         "Synthesizer",
         "draft_schema",
+        "explain",
         "load",
         "suggest_max_rows",
         "verify",

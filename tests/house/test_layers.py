@@ -35,6 +35,7 @@ TOP = {"dpsynth", "dpsynth.__main__"}  # the two that may know everything
 SHORTCUTS = {
     ("dpsynth.release.release", "dpsynth.release.bundle"): "Release.save",
     ("dpsynth.release.statement", "dpsynth.release.wording"): "Statement.text",
+    ("dpsynth.release.explanation", "dpsynth.release.drawing"): "Explanation.plot",
 }
 
 

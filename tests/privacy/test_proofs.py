@@ -15,11 +15,12 @@ from proofs.__main__ import main
 
 PARTS = ("Precondition", "Pseudocode", "Claim", "Proof", "Assumption", "Reference")
 PRIMITIVES = {
-    "sensitivity",
-    "rounded_gaussian",
+    "composition",
     "discrete_gaussian",
     "exponential_mechanism",
-    "composition",
+    "rounded_gaussian",
+    "sensitivity",
+    "tradeoff",
     "unit_bounding",
 }
 
