@@ -21,6 +21,9 @@ __all__ = [
     "DiscreteGaussian",
     "ExponentialMechanism",
     "RoundedGaussian",
+    "Thresholded",
+    "ThresholdedDiscreteGaussian",
+    "ThresholdedGaussian",
     "act_from_dict",
     "act_to_dict",
     "delta_of",
@@ -28,12 +31,15 @@ __all__ = [
     "price",
     "share",
     "sigma_for",
+    "threshold_for",
 ]
 
 _GRID = 2**100
 _SMALLEST_SIGMA, _LARGEST_SIGMA = 2.0**-40, 2.0**40
 _LARGEST_EPSILON = 1e4
 _LARGEST_SHARE = Fraction(10**8)  # more than the price of any selection
+_MOST_ROWS = 10**6
+_LARGEST_THRESHOLD = 2**62
 _BITS = 300
 
 
@@ -90,9 +96,48 @@ class ExponentialMechanism:
             raise GuaranteeError("the exponential mechanism needs a sensitivity and at least one candidate")
 
 
-Act: TypeAlias = RoundedGaussian | DiscreteGaussian | ExponentialMechanism
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdedGaussian:
+    """Counts of what occurs, each with ``round(N(0, sigma**2))`` added, where that exceeds the threshold.
+
+    Its price is that of :class:`RoundedGaussian` on the counts of what occurs with and without one unit. Its
+    delta is the chance that something which only that unit has, at most ``rows`` times in all, exceeds the
+    threshold. Proof: proofs/discover.md
+    """
+
+    sigma: float
+    sensitivity_squared: int
+    rows: int
+    threshold: int
+
+    def __post_init__(self) -> None:
+        _check_threshold(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdedDiscreteGaussian:
+    """As :class:`ThresholdedGaussian`, with the noise of :class:`DiscreteGaussian`."""
+
+    sigma: float
+    sensitivity_squared: int
+    rows: int
+    threshold: int
+
+    def __post_init__(self) -> None:
+        _check_threshold(self)
+
+
+Thresholded: TypeAlias = ThresholdedGaussian | ThresholdedDiscreteGaussian
+Act: TypeAlias = RoundedGaussian | DiscreteGaussian | ExponentialMechanism | Thresholded
 _ACTS: dict[str, type[Act]] = {
-    a.__name__: a for a in (RoundedGaussian, DiscreteGaussian, ExponentialMechanism)
+    a.__name__: a
+    for a in (
+        RoundedGaussian,
+        DiscreteGaussian,
+        ExponentialMechanism,
+        ThresholdedGaussian,
+        ThresholdedDiscreteGaussian,
+    )
 }
 
 
@@ -104,10 +149,10 @@ def price(act: Act, calculus: Calculus) -> Fraction:
     """
     if calculus not in ("gdp", "zcdp"):
         raise GuaranteeError(f"calculus={calculus!r} is neither 'gdp' nor 'zcdp'")
-    if isinstance(act, RoundedGaussian):
+    if isinstance(act, (RoundedGaussian, ThresholdedGaussian)):
         mu_squared = _ceil(Fraction(act.sensitivity_squared) / Fraction(act.sigma) ** 2)
         return mu_squared if calculus == "gdp" else _ceil(mu_squared / 2)
-    if isinstance(act, DiscreteGaussian) and calculus == "zcdp":
+    if isinstance(act, (DiscreteGaussian, ThresholdedDiscreteGaussian)) and calculus == "zcdp":
         return _ceil(Fraction(act.sensitivity_squared) / Fraction(act.sigma) ** 2 / 2)
     if isinstance(act, ExponentialMechanism):
         if calculus == "zcdp":
@@ -117,17 +162,17 @@ def price(act: Act, calculus: Calculus) -> Fraction:
 
 
 def delta_of(act: Act) -> Fraction:
-    """Return what an act spends of delta beside its price: 0 for all acts whose law is priced as a whole.
+    """Return what an act spends of delta beside its price, rounded up: 0 where the law is priced as a whole.
 
     But for an event of this probability, independent of all before it, the act is as good as its price
-    says. Proof: proofs/composition.md
+    says. Proof: proofs/composition.md, and proofs/discover.md for thresholds.
 
     Raises:
         GuaranteeError: it is not an act.
     """
     if not isinstance(act, Act):
         raise GuaranteeError(f"{type(act).__name__} is not an act")
-    return Fraction(0)
+    return _chance_above(act) if isinstance(act, Thresholded) else Fraction(0)
 
 
 def share(budget: Fraction | float) -> Fraction:
@@ -164,6 +209,34 @@ def sigma_for(budget: Fraction | float, sensitivity_squared: int, calculus: Calc
     raise GuaranteeError(
         "the share of the budget is too small: its noise would exceed 2**40 rows; raise epsilon"
     )
+
+
+def threshold_for(make: type[Thresholded], sigma: float, rows: int, delta: Fraction) -> int:
+    """Return the least threshold at which a thresholded act's delta is at most ``delta``.
+
+    Args:
+        make: The kind of act.
+        sigma: Standard deviation of its noise, in rows.
+        rows: Most rows of one unit.
+        delta: What may be spent of delta.
+
+    Raises:
+        GuaranteeError: ``delta`` is not positive and at least ``2**-100``, or ``sigma`` or ``rows`` is out of
+            range.
+    """
+    affordable = share(delta)
+
+    def spends_too_much(threshold: int) -> bool:
+        act = make(sigma=sigma, sensitivity_squared=rows**2, rows=rows, threshold=threshold)
+        return delta_of(act) > affordable
+
+    low, high = 0, 1
+    while spends_too_much(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if spends_too_much(middle) else (low, middle)
+    return high
 
 
 def epsilon_for(budget: Fraction | float, calculus: Calculus) -> float:
@@ -214,6 +287,8 @@ def act_from_dict(content: dict[str, Any]) -> Act:
         "sensitivity_squared": int,
         "sensitivity": int,
         "candidates": int,
+        "rows": int,
+        "threshold": int,
     }
     if set(fields) != set(kind.__dataclass_fields__) or any(type(fields[f]) is not types[f] for f in fields):
         raise GuaranteeError(f"an entry of the ledger has the wrong fields for {kind.__name__}")
@@ -225,6 +300,14 @@ def _check_noise(sigma: float, sensitivity_squared: int) -> None:
         raise GuaranteeError("sigma is outside [2**-40, 2**40]")
     if not _is_count(sensitivity_squared):
         raise GuaranteeError("sensitivity_squared is not a whole number of at least 1")
+
+
+def _check_threshold(act: Thresholded) -> None:
+    _check_noise(act.sigma, act.sensitivity_squared)
+    if not (_is_count(act.rows) and act.rows <= _MOST_ROWS):
+        raise GuaranteeError(f"rows is not a whole number from 1 to {_MOST_ROWS}")
+    if not (_is_count(act.threshold) and act.threshold <= _LARGEST_THRESHOLD):
+        raise GuaranteeError("the threshold is not a whole number from 1 to 2**62")
 
 
 def _is_real(value: object) -> bool:
@@ -240,6 +323,27 @@ def _is_count(value: object) -> bool:
 
 def _ceil(value: Fraction) -> Fraction:
     return Fraction(-(-value.numerator * _GRID // value.denominator), _GRID)
+
+
+def _chance_above(act: Thresholded) -> Fraction:
+    """Return the greatest chance that a count of one unit's own exceeds the threshold, rounded up.
+
+    Let ``p(c)`` be the chance that ``c`` plus noise exceeds the threshold. Over all ways to split at most
+    ``rows`` rows among such counts the chance that one exceeds it is greatest for one row each or for all
+    rows together: ``max(1 - (1 - p(1))**rows, p(rows))``.
+
+    For the rounded Gaussian ``p(c) = Q((threshold + 1/2 - c) / sigma)``; for the discrete one this is bounded
+    by ``Q((threshold - c) / sigma)`` (Canonne, Kamath, Steinke 2020, Proposition 25).
+    """
+    half = Fraction(1, 2) if isinstance(act, ThresholdedGaussian) else Fraction(0)
+    with precise(_BITS) as mp:
+
+        def chance(count: int) -> Any:
+            return mp.ncdf(-(act.threshold - count + real(mp, half)) / mp.mpf(act.sigma))
+
+        apart = -mp.expm1(act.rows * mp.log1p(-chance(1)))
+        exact = max(apart, chance(act.rows)) * (1 + mp.mpf(2) ** -200)
+        return min(Fraction(1), Fraction(int(mp.ceil(exact * _GRID)) + 1, _GRID))
 
 
 def _bounded_range_mu_squared(epsilon: float) -> Fraction:

@@ -12,9 +12,7 @@ composition is fully adaptive) but on nothing else.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, NoReturn, SupportsIndex, TypeAlias
@@ -37,8 +35,9 @@ from dpsynth.privacy.guarantee import Calculus, Guarantee
 from dpsynth.privacy.ledger import Entry, Ledger
 from dpsynth.privacy.marginal import LARGEST_TABLE, Integers, Marginal, public_table, whole_numbers
 from dpsynth.privacy.sealed import CodedTable, open_codes
+from dpsynth.privacy.tracebacks import no_counts_in_tracebacks
 
-__all__ = ["LARGEST_WEIGHT", "Backend", "Curator", "Entry", "Marginal", "Measurement"]
+__all__ = ["LARGEST_WEIGHT", "Backend", "Curator", "Entry", "Marginal", "Measurement", "calculus_of"]
 
 Backend: TypeAlias = Literal["exact", "opendp"]
 LARGEST_WEIGHT = 2**32  # of a candidate's score
@@ -71,9 +70,12 @@ class Curator:
             Gaussian, accounted in zCDP, which affords 8 to 22 % less at the same (epsilon, delta).
         delta_aside: The part of delta that acts may spend beside their prices; the budget is what the rest
             affords.
+        ledger: One to go on with, of the same guarantee and calculus, from which some was spent before (to
+            buy the domain); ``delta_aside`` is then the ledger's.
 
     Raises:
-        ValueError: the table has more rows a unit than the guarantee covers, or the backend is unknown.
+        ValueError: the table has more rows a unit than the guarantee covers, the backend is unknown, or the
+            ledger is for another guarantee or calculus.
         GuaranteeError: ``delta_aside`` is not below the guarantee's delta.
     """
 
@@ -86,6 +88,7 @@ class Curator:
         *,
         backend: Backend = "exact",
         delta_aside: Fraction = Fraction(0),
+        ledger: Ledger | None = None,
     ) -> None:
         if table.rows_per_unit > guarantee.rows_per_unit:
             raise ValueError(
@@ -95,7 +98,10 @@ class Curator:
         if backend not in ("exact", "opendp"):
             raise ValueError(f"backend={backend!r} is neither 'exact' nor 'opendp'")
         self.__backend: Backend = backend
-        self.__ledger = Ledger(guarantee, "gdp" if backend == "exact" else "zcdp", delta_aside)
+        calculus = calculus_of(backend)
+        if ledger is not None and (ledger.guarantee, ledger.calculus) != (guarantee, calculus):
+            raise ValueError("the ledger to go on with is for another guarantee or calculus")
+        self.__ledger = Ledger(guarantee, calculus, delta_aside) if ledger is None else ledger
         self.__domain: Domain = table.domain
         self.__codes = open_codes(table)
         self.__known = Remembered()
@@ -184,7 +190,7 @@ class Curator:
         sigma = sigma_for(budget, sensitivity_squared, self.calculus)
         act = self._gaussian(sigma, sensitivity_squared)
         entry = self._charge(act, purpose, request.columns, request.cells)
-        with _no_counts_in_tracebacks():
+        with no_counts_in_tracebacks():
             values = self.__noisy_counts(request, sigma)
         return Measurement(query=query, values=values, sigma=sigma, entry=entry.number)
 
@@ -225,7 +231,7 @@ class Curator:
         expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
         act = self._gaussian(sigma, sensitivity_squared)
         self._charge(act, purpose, _touched(requests), len(requests))
-        with _no_counts_in_tracebacks():
+        with no_counts_in_tracebacks():
             return self.__noisy_distances(requests, expected, sigma), sigma
 
     def select(
@@ -272,7 +278,7 @@ class Curator:
         expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
         act = ExponentialMechanism(epsilon=epsilon, sensitivity=sensitivity, candidates=len(requests))
         self._charge(act, purpose, _touched(requests), 1)
-        with _no_counts_in_tracebacks():
+        with no_counts_in_tracebacks():
             return self.__choose(requests, expected, penalties, factors, act)
 
     def _gaussian(self, sigma: float, sensitivity_squared: int) -> Act:
@@ -336,18 +342,10 @@ class Curator:
         return noise.exponential_choice(scores, act.epsilon, act.sensitivity)
 
 
+def calculus_of(backend: Backend) -> Calculus:
+    """Return the currency in which a source of noise is accounted."""
+    return "gdp" if backend == "exact" else "zcdp"
+
+
 def _touched(requests: Sequence[Marginal]) -> list[int]:
     return sorted({column for request in requests for column in request.columns})
-
-
-@contextmanager
-def _no_counts_in_tracebacks() -> Iterator[None]:
-    """Empty the local variables of an error's frames: a debugger or a logger would show exact counts."""
-    try:
-        yield
-    except BaseException as error:
-        link: BaseException | None = error
-        while link is not None:
-            traceback.clear_frames(link.__traceback__)
-            link = link.__context__
-        raise

@@ -39,14 +39,17 @@ from dpsynth.schema.document import (
     read_text,
     split,
 )
+from dpsynth.schema.left_open import open_keys, unbuyable_keys
 from dpsynth.schema.phrasing import NOT_A_KEY_OF_THE_FILE, WHO_IS_PROTECTED, problems_of
 from dpsynth.schema.stating import read_constraint
 from dpsynth.schema.values import Items, MisplacedError, Text
 from dpsynth.schema.writing import content_of, ordered_marks, place_of_mark, to_text
 
-__all__ = ["FORMAT_VERSION", "Schema", "UnitColumn"]
+__all__ = ["FORMAT_VERSION", "Schema", "UnitColumn", "document_of"]
 
 FORMAT_VERSION = 1
+_NOT_SOLD = "this cannot be bought: it says what the column means, which no count tells; state it"
+_LEFT_OPEN = "this is to be bought by a fit, and not known yet; read the schema with dpsynth.read_schema"
 
 
 class UnitColumn(BaseModel):
@@ -199,8 +202,7 @@ class Schema(BaseModel):
             >>> schema.learned
             ('age',)
         """
-        document = parse(text, None if path is None else os.fspath(path))
-        return cls._build(document)
+        return cls.of_document(parse(text, None if path is None else os.fspath(path)))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
@@ -209,15 +211,17 @@ class Schema(BaseModel):
         Raises:
             SchemaError: names the keys that are wrong and what to do.
         """
-        if not isinstance(content, Mapping):
-            raise SchemaError(
-                f"a mapping with privacy_unit and columns is expected, not {type(content).__name__}"
-            )
-        return cls._build(Document(content, _marks_of(content)))
+        return cls.of_document(document_of(content))
 
     @classmethod
-    def _build(cls, document: Document) -> Self:
+    def of_document(cls, document: Document) -> Self:
+        """Build a schema from what a file or plain values say.
+
+        Raises:
+            SchemaError: says every problem, each with its key and, from a file, its line.
+        """
         content: dict[str, Any] = dict(document.content)
+        _check_whole(content, document)
         if document.lines:
             _check_keys_of_file(content, document)
             content["review"] = tuple(dotted(mark) for mark in document.review)
@@ -316,6 +320,26 @@ class Schema(BaseModel):
         document = self._document
         line = document.line_of(path) if document.lines else None
         return SchemaError(text, key=dotted(path) or None, line=line, path=document.path)
+
+
+def document_of(content: Mapping[str, Any]) -> Document:
+    """Return plain values as a document, with the marks that they state.
+
+    Raises:
+        SchemaError: they are no mapping.
+    """
+    if not isinstance(content, Mapping):
+        raise SchemaError(
+            f"a mapping with privacy_unit and columns is expected, not {type(content).__name__}"
+        )
+    return Document(content, _marks_of(content))
+
+
+def _check_whole(content: Mapping[str, Any], document: Document) -> None:
+    """What is to be bought is not known yet: only an open schema may leave it so."""
+    said = {("columns", name, key): _LEFT_OPEN for name, keys in open_keys(content) for key in keys}
+    said |= {("columns", name, key): _NOT_SOLD for name, key in unbuyable_keys(content)}
+    raise_all([Problem(path, text, document.line_of(path)) for path, text in said.items()], document.path)
 
 
 def _check_keys_of_file(content: Mapping[str, Any], document: Document) -> None:

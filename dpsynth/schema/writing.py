@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["content_of", "ordered_marks", "place_of_mark", "to_text"]
 
+_NOTHING: Mapping[KeyPath, str] = {}
 _HEADER = "# dpsynth schema, format {}: what is publicly known of one table. Reference: docs/schema.md\n"
 _WIDTH = 100
 _LONGEST_KEY = 200
@@ -30,14 +31,14 @@ _WORDS = {"yes", "no", "on", "off", "y", "n", "true", "false", "null"}
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
-def content_of(schema: Schema) -> dict[str, Any]:
-    """What the schema says, in plain JSON values."""
+def content_of(schema: Schema, instead: Mapping[KeyPath, str] = _NOTHING) -> dict[str, Any]:
+    """What the schema says, in plain JSON values; ``instead`` has words for keys of columns that are open."""
     unit = schema.privacy_unit
     content: dict[str, Any] = {
         "dpsynth": schema.dpsynth,
         "privacy_unit": unit if isinstance(unit, str) else {"column": unit.column, "max_rows": unit.max_rows},
         "columns": {
-            name: {key: _json(value) for key, value in _keys(column, frozenset())}
+            name: {key: _json(value) for key, value in _keys(column, frozenset(), _inside(instead, name))}
             for name, column in schema.columns.items()
         },
     }
@@ -65,8 +66,8 @@ def place_of_mark(path: KeyPath) -> KeyPath:
     return path[:2] if path[0] == "constraints" else path
 
 
-def to_text(schema: Schema) -> str:
-    """The schema as the text of a file."""
+def to_text(schema: Schema, instead: Mapping[KeyPath, str] = _NOTHING) -> str:
+    """The schema as the text of a file; ``instead`` as in :func:`content_of`."""
     marks = _Marks(schema)
     unit = schema.privacy_unit
     lines = [_HEADER.format(schema.dpsynth)]
@@ -82,7 +83,7 @@ def to_text(schema: Schema) -> str:
         path: KeyPath = ("columns", name)
         lines.append("\n" if i else "")
         lines.append(f"{_key(name, 2)}:{marks.before(path)}\n")
-        for key, value in _keys(column, marks.inside(path)):
+        for key, value in _keys(column, marks.inside(path), _inside(instead, name)):
             lines += _entry(key, value, (*path, key), marks)
     if schema.constraints:
         lines.append(f"\nconstraints:{marks.before(('constraints',))}\n")
@@ -127,14 +128,18 @@ class _Marks:
         return f" {REVIEW}" if path in self._marked else ""
 
 
-def _keys(column: Any, asked: AbstractSet[str]) -> Iterator[tuple[str, Any]]:
+def _keys(column: Any, asked: AbstractSet[str], instead: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """The keys of a column that are worth writing: kind, missing, and what differs from its default."""
     yield "kind", column.kind
     for key in sorted(type(column).model_fields, key=_ORDER.index):
-        value = getattr(column, key)
+        value = instead.get(key, getattr(column, key))
         default = type(column).model_fields[key].get_default()
         if key != "kind" and (key in {"missing", *asked} or value != default):
             yield key, value
+
+
+def _inside(instead: Mapping[KeyPath, str], name: str) -> dict[str, str]:
+    return {str(path[2]): word for path, word in instead.items() if path[1] == name}
 
 
 _ORDER = (

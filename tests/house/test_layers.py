@@ -18,6 +18,7 @@ ORDER = (
     "schema",
     "privacy",
     "data",
+    "buying",
     "model",
     "mechanisms",
     "release",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dpsynth.privacy.curator import Curator
+from dpsynth.privacy.seller import Seller
 from proofs import pins as proofs
 from proofs.__main__ import main
 
@@ -48,10 +49,14 @@ def test_no_pin_is_stale() -> None:
 
 
 def test_every_door_and_primitive_has_a_page() -> None:
-    doors = {n for n, v in vars(Curator).items() if callable(v) and not n.startswith("_")} - {"close"}
-    assert {p.stem for p in proofs.pages()} == doors | PRIMITIVES
-    for door in doors:
-        target = f"dpsynth.privacy.curator:Curator.{door}"
+    doors = {
+        n: f"dpsynth.privacy.{door.__name__.lower()}:{door.__name__}.{n}"
+        for door in (Curator, Seller)
+        for n, v in vars(door).items()
+        if callable(v) and not n.startswith("_") and n != "close"
+    }
+    assert {p.stem for p in proofs.pages()} == doors.keys() | PRIMITIVES
+    for door, target in doors.items():
         assert target in {p.target for p in proofs.pins() if p.page == f"{door}.md"}
 
 

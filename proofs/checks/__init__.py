@@ -1,0 +1,1 @@
+"""Claims of the pages that a machine can check, each by other means than the code it checks."""
