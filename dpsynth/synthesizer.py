@@ -14,6 +14,7 @@ from warnings import warn
 
 from dpsynth.data.codec import Codec
 from dpsynth.data.source import open_source
+from dpsynth.data.withheld import emptied
 from dpsynth.domain import Domain
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage, Terms, Workload
@@ -278,6 +279,7 @@ class Synthesizer:
             rows = useful_rows(domain, power * first.share, bound)
             yield BoundCost(max_rows=bound, sigma=(low, high), useful_rows=rows)
 
+    @emptied
     def fit(self, data: Any, *, progress: Progress | None = None) -> Release:
         """Measure a private table and return its release: model, measurements and statement.
 
@@ -299,7 +301,7 @@ class Synthesizer:
         report = progress or ignore_progress
         self.schema.require_reviewed()
         for warning in self.plan().warnings:
-            warn(warning, stacklevel=2)
+            warn(warning, stacklevel=3)
         codec = Codec(self.schema)
         report("reading rows", 0.0)
         source = open_source(data)

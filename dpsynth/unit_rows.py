@@ -18,6 +18,7 @@ import numpy.typing as npt
 from dpsynth import __version__
 from dpsynth.data.bounding import unit_sizes
 from dpsynth.data.source import open_source
+from dpsynth.data.withheld import emptied
 from dpsynth.errors import InputError
 from dpsynth.privacy.acts import act_to_dict
 from dpsynth.privacy.curator import Curator, Entry
@@ -217,6 +218,7 @@ class RowsPerUnit:
         return [advice, *([tail] if self.open_ended else []), spent, missing]
 
 
+@emptied
 def suggest_max_rows(
     data: Any,
     unit: str,

@@ -66,11 +66,12 @@ def _findings(schema: Schema, names: tuple[str, ...] | None) -> dict[str, Any]:
     if not isinstance(schema.privacy_unit, str) and schema.privacy_unit.column not in needed:
         needed.append(schema.privacy_unit.column)
     absent = [] if names is None else [n for n in needed if n not in names]
+    headed = len(absent) < len(needed)  # else the names may be values: a first line that is no header
     return {
         "passed": not schema.review and not absent,
         "review": [{"key": mark, "line": schema.problem("", *split(mark)).line} for mark in schema.review],
         "absent": absent,
-        "extra": [] if names is None else [n for n in names if n not in needed],
+        "extra": [n for n in names if n not in needed] if names is not None and headed else [],
         "nearest": {n: near[0] for n in absent if (near := difflib.get_close_matches(n, names or (), 1))},
     }
 
@@ -91,6 +92,8 @@ def _text(content: dict[str, Any], schema: Schema) -> str:
     marks = [f"{mark['key']} (line {mark['line']})" for mark in content["review"]]
     lines += _listed("FAIL", "await review, as marked !REVIEW", marks)
     if content["data"] is not None:
+        if len(content["absent"]) >= len(schema.columns):
+            lines.append("  note  the table's columns have other names; is its first line the column names?")
         absent = [
             f"{n} (did you mean {content['nearest'][n]}?)" if n in content["nearest"] else n
             for n in content["absent"]

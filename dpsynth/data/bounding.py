@@ -16,6 +16,7 @@ from dpsynth.data.lattice import codes_dtype
 from dpsynth.data.layout import is_readable
 from dpsynth.data.reading import is_null_text
 from dpsynth.data.source import Source
+from dpsynth.data.withheld import reading
 from dpsynth.domain import Axis, Domain
 from dpsynth.errors import DataError
 from dpsynth.privacy.sealed import CodedTable
@@ -38,6 +39,7 @@ def require_unit(source: Source, column: str) -> None:
         )
 
 
+@reading
 def unit_sizes(source: Source, column: str, largest: int) -> CodedTable:
     """Return one sealed row a unit: how many rows it has, as code ``min(rows, largest) - 1``.
 

@@ -20,6 +20,7 @@ from dpsynth.data.ordering import Ordering
 from dpsynth.data.pandas_frame import pandas_frame
 from dpsynth.data.plain import Coder, Plain
 from dpsynth.data.source import Source
+from dpsynth.data.withheld import reading
 from dpsynth.domain import Axis, Domain
 from dpsynth.errors import DataError, InputError
 from dpsynth.privacy.sealed import CodedTable
@@ -109,9 +110,13 @@ class Codec:
         return f"Codec(columns={len(self.domain)})"
 
     def layout(self, source: Source) -> Layout:
-        """Return the layout of the schema's columns alone: what a release may keep of a source."""
-        return source.layout.only(self.schema.columns)
+        """Return the layout of the schema's columns alone: what a release may keep of a source.
 
+        Privacy: free; of a pandas frame's dtypes only those are kept that values cannot have decided.
+        """
+        return source.layout.public(self.schema.columns)
+
+    @reading
     def encode(self, source: Source) -> CodedTable:
         """Code the rows and enforce the unit bound.
 
@@ -139,6 +144,7 @@ class Codec:
         codes = [self._coders[name].encode(column(name))[kept] for name in self.domain.names]
         return CodedTable(self.domain, codes, rows_per_unit=unit.max_rows)
 
+    @reading
     def codes(self, source: Source) -> list[npt.NDArray[np.unsignedinteger[Any]]]:
         """Return the codes of all rows in the open, for comparing tables that the caller may see anyway.
 

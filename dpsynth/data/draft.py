@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from dpsynth.data.inference import Guess, guess
 from dpsynth.data.layout import split_zone
 from dpsynth.data.source import Source, open_source
+from dpsynth.data.withheld import reading
 from dpsynth.errors import DataError
 from dpsynth.schema import Schema, UnitColumn, dotted
 
@@ -30,6 +31,7 @@ _READ_FROM_ROWS: Final = frozenset(
 )
 
 
+@reading
 def draft_schema(
     data: object, *, privacy_unit: Literal["row"] | Mapping[str, Any] | UnitColumn | None = None
 ) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,13 @@ _UNREADABLE: Final = (
 )
 
 
+_DECLARED: Final = re.compile(
+    r"u?int(8|16|32)|U?Int(8|16|32|64)|float16|[fF]loat32|Float64|boolean|string|category"
+    r"|datetime64\[(s|ms)\]|datetime64\[\w+, [^\[\]]+\]|.*\[pyarrow\]|file"
+)
+"""The pandas dtypes that pandas does not choose by itself, by looking at the values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The public look of a table.
@@ -57,6 +65,18 @@ class Layout:
         """Return the layout of these columns alone, in this order."""
         known = dict(self.dtypes)
         return Layout(self.frame, tuple((n, known[n]) for n in names if n in known))
+
+    def public(self, names: Iterable[str]) -> Layout:
+        """Return of these columns what a release may keep: nothing that was inferred from values.
+
+        pandas turns int64 into float64 at the first null and into object at the first garbled value, and a
+        sparse dtype names its most frequent value. A dtype that it may have chosen like that is kept as
+        ``object``, for which the schema decides what is written.
+        """
+        kept = self.only(names)
+        if self.frame != "pandas":
+            return kept
+        return Layout("pandas", tuple((n, d if _DECLARED.fullmatch(d) else "object") for n, d in kept.dtypes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -20,6 +20,7 @@ from dpsynth.data.arrow import arrow_cells, to_micros
 from dpsynth.data.cells import UNREADABLE, Cells, Factored, Numbers, Times, factor_objects, object_array
 from dpsynth.data.files import CsvFile, open_file
 from dpsynth.data.layout import FILE_DTYPE, FrameKind, Layout
+from dpsynth.data.withheld import reading
 from dpsynth.errors import DataError
 
 __all__ = ["Source", "open_source"]
@@ -52,19 +53,27 @@ class Source:
     def require(self, names: Iterable[str]) -> None:
         """Check that the columns are there.
 
+        The message lists the table's own columns only where one of those asked for is among them: a table
+        without a header has its first row's values for names.
+
         Raises:
             DataError: names the absent columns and the nearest that are there.
         """
-        absent = [name for name in names if name not in set(self.names)]
+        there, asked = set(self.names), tuple(names)
+        absent = [name for name in asked if name not in there]
         if not absent:
             return
         shown = ", ".join(repr(name) for name in absent[:10]) + (", ..." if len(absent) > 10 else "")
         near = {match for name in absent for match in difflib.get_close_matches(name, self.names, n=2)}
         folded = {name.strip().lower(): name for name in self.names}
         near |= {folded[key] for name in absent if (key := name.strip().lower()) in folded}
-        hint = f"; did you mean {', '.join(repr(n) for n in sorted(near))}?" if near else ""
-        there = ", ".join(repr(name) for name in self.names[:20]) + (", ..." if len(self.names) > 20 else "")
-        raise DataError(f"the data has no column {shown}{hint} It has: {there}".replace("  ", " "))
+        hint = f"; did you mean {', '.join(repr(n) for n in sorted(near))}?" if near else "."
+        if there.isdisjoint(asked):
+            rest = f"It has {len(there)} others; is its first line the column names?"
+        else:
+            listed = ", ".join(map(repr, self.names[:20])) + (", ..." if len(self.names) > 20 else "")
+            rest = f"It has: {listed}"
+        raise DataError(f"the data has no column {shown}{hint} {rest}")
 
     def load(self, names: Sequence[str]) -> Column:
         """Return a reader of these columns; no other column is touched.
@@ -99,6 +108,7 @@ class Source:
         return picked
 
 
+@reading
 def open_source(data: object) -> Source:
     """Open a table.
 
@@ -126,9 +136,11 @@ def open_source(data: object) -> Source:
 
 def _layout(frame: FrameKind, names: Sequence[str], dtypes: Sequence[str]) -> Layout:
     if len(set(names)) != len(names):
-        twice = sorted({name for name in names if list(names).count(name) > 1})
-        raise DataError(
-            f"the data has more than one column named {', '.join(map(repr, twice[:10]))}; rename one"
+        second = next(place for place, name in enumerate(names) if name in names[:place])
+        first = names.index(names[second])
+        raise DataError(  # without the name: in a table without a header it is a value
+            f"columns {first + 1} and {second + 1} of the data have one name; rename one (or does the table "
+            "begin without a line of column names?)"
         )
     return Layout(frame, tuple(zip(names, map(_outline, dtypes), strict=True)))
 

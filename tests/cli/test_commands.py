@@ -257,3 +257,15 @@ def test_explain_says_what_was_promised_and_spent_and_draws_it(run: Run, folder:
     unit = run("explain", *GUARANTEE, "--unit", "household", "--rows-per-unit", "4", "--noise", "opendp")
     assert "all rows of one household (at most 4)" in " ".join(unit.stdout.split())
     assert max(map(len, unit.stdout.splitlines())) <= 80
+
+
+def test_a_table_without_a_header_is_checked_without_showing_its_first_row(run: Run, folder: Path) -> None:
+    (folder / "bare.csv").write_text("kx93canaryqz,south,no\n34,north,yes\n")
+    for more in ((), ("--json",)):
+        result = run("schema", "check", "schema.yaml", "bare.csv", *more)
+        assert result.exit_code == 4
+        assert "kx93canaryqz" not in result.output
+    assert "is its first line the column names?" in run("schema", "check", "schema.yaml", "bare.csv").output
+    result = run("fit", "bare.csv", "--schema", "schema.yaml", *GUARANTEE, "--out", "new")
+    assert result.exit_code == 2
+    assert "kx93canaryqz" not in result.output

@@ -394,8 +394,32 @@ def test_a_null_or_a_garbled_value_more_does_not_change_the_output_dtype(spec, m
         source = open_source(pd.DataFrame({"x": rows}))
         codes = open_codes(codec.encode(source))
         table = codec.decode(codes, codec.layout(source), np.random.default_rng(0))
-        looks.add(str(table["x"].dtype))
+        looks.add((str(table["x"].dtype), codec.layout(source)))
     assert len(looks) == 1
+
+
+def test_a_dtype_keeps_no_value():
+    """A sparse dtype names its fill value, which may be any one found in the rows."""
+    frame = pd.DataFrame({"x": pd.arrays.SparseArray([1, 77_319, 77_319], fill_value=77_319)})
+    codec = Codec(schema_of(x={"kind": "integer", "missing": False, "lower": 0, "upper": 5}))
+    assert codec.layout(open_source(frame)).dtypes == (("x", "object"),)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        *((d, d) for d in ("int8", "uint32", "Int64", "Float64", "float32", "boolean", "string", "category")),
+        *(
+            (d, d)
+            for d in ("datetime64[s]", "datetime64[us, UTC]", "int64[pyarrow]", "list[pyarrow]", "file")
+        ),
+        *((d, "object") for d in ("int64", "uint64", "float64", "bool", "str", "object", "complex128")),
+        *((d, "object") for d in ("datetime64[us]", "datetime64[ns]", "Sparse[int64, 3]", "period[M]")),
+    ],
+)
+def test_only_dtypes_that_values_cannot_decide_are_kept(dtype, kept):
+    assert Layout("pandas", (("x", dtype), ("y", "int8"))).public(["x"]).dtypes == (("x", kept),)
+    assert Layout("polars", (("x", dtype),)).public(["x"]).dtypes == (("x", dtype),)
 
 
 @pytest.mark.parametrize(

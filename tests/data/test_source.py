@@ -109,7 +109,7 @@ def test_a_file_longer_than_one_line_buffer(tmp_path):
         ("t.csv.gz", b"\x1f\x8b" + CANARY.encode(), "cannot be read"),
         ("t.parquet", CANARY.encode(), "not a complete Parquet file"),
         ("t.xlsx", b"", "supported endings are .csv, .csv.gz, .tsv, .tsv.gz, .parquet"),
-        ("t.csv", b"a,n,a\nx,1,2\n", "more than one column named 'a'"),
+        ("t.csv", b"a,n,a\nx,1,2\n", "columns 1 and 3 of the data have one name"),
     ],
 )
 def test_files_that_are_refused(name, content, message, tmp_path):
@@ -185,17 +185,33 @@ def test_parquet_gives_pandas_dtypes(tmp_path):
 
 
 def test_absent_columns_are_named_with_the_nearest():
-    frame = pd.DataFrame({"A ": [CANARY], "nn": [1]})
+    frame = pd.DataFrame({"A ": [CANARY], "n": [1]})
     message = str(refusal(Codec(SCHEMA).encode, open_source(frame)))
-    assert message == "the data has no column 'a', 'n'; did you mean 'A ', 'nn'? It has: 'A ', 'nn'"
+    assert message == "the data has no column 'a'; did you mean 'A '? It has: 'A ', 'n'"
 
 
-def test_duplicate_columns_are_named():
+def test_the_first_row_of_a_table_without_a_header_is_not_shown(tmp_path):
+    """Its values stand where column names are looked for."""
+    path = tmp_path / "t.csv"
+    path.write_text(f"{CANARY},7\n{CANARY}2,8\n")
+    for data in (path, pd.read_csv(path)):
+        message = str(refusal(Codec(SCHEMA).encode, open_source(data)))
+        assert message == (
+            "the data has no column 'a', 'n'. It has 2 others; is its first line the column names?"
+        )
+    path.write_text(f"{CANARY},{CANARY}\n1,2\n")
+    message = str(refusal(open_source, path))
+    assert CANARY not in message
+    assert message.startswith("columns 1 and 2 of the data have one name")
+
+
+def test_duplicate_columns_are_pointed_at():
     for names in (["a", "n", "a"], [1, "1", "n"]):
         error = refusal(open_source, pd.DataFrame([[CANARY, 1, 2]], columns=names))
-        assert f"more than one column named {str(names[0])!r}" in str(error)
+        second = 3 if names[0] == "a" else 2
+        assert f"columns 1 and {second} of the data have one name" in str(error)
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
-    assert "more than one" in str(refusal(open_source, table))
+    assert "columns 1 and 2 of the data have one name" in str(refusal(open_source, table))
 
 
 @pytest.mark.parametrize("thing", [[1, 2], {"a": [1]}, None, 3, np.zeros(2), pd.Series([1]), pl.Series([1])])
