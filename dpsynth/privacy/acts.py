@@ -13,13 +13,18 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from dpsynth.errors import GuaranteeError
-from dpsynth.privacy.guarantee import Calculus
+from dpsynth.privacy.guarantee import CALCULI, Calculus
 from dpsynth.privacy.precise import precise, real, upper_quantile
+from dpsynth.privacy.ranges import LARGEST_SIGMA, SMALLEST_SIGMA, check_noise, is_count, is_real
+from dpsynth.privacy.sensitivity import Sensitivity
+from dpsynth.privacy.thresholds import Thresholded, ThresholdedDiscreteGaussian, ThresholdedGaussian
 
 __all__ = [
     "Act",
     "DiscreteGaussian",
+    "DiscreteLaplace",
     "ExponentialMechanism",
+    "Noise",
     "RoundedGaussian",
     "Thresholded",
     "ThresholdedDiscreteGaussian",
@@ -28,18 +33,17 @@ __all__ = [
     "act_to_dict",
     "delta_of",
     "epsilon_for",
+    "noise_for",
     "price",
+    "scale_for",
     "share",
     "sigma_for",
     "threshold_for",
 ]
 
 _GRID = 2**100
-_SMALLEST_SIGMA, _LARGEST_SIGMA = 2.0**-40, 2.0**40
 _LARGEST_EPSILON = 1e4
 _LARGEST_SHARE = Fraction(10**8)  # more than the price of any selection
-_MOST_ROWS = 10**6
-_LARGEST_THRESHOLD = 2**62
 _BITS = 300
 
 
@@ -55,7 +59,7 @@ class RoundedGaussian:
     sensitivity_squared: int
 
     def __post_init__(self) -> None:
-        _check_noise(self.sigma, self.sensitivity_squared)
+        check_noise(self.sigma, self.sensitivity_squared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,35 @@ class DiscreteGaussian:
     sensitivity_squared: int
 
     def __post_init__(self) -> None:
-        _check_noise(self.sigma, self.sensitivity_squared)
+        check_noise(self.sigma, self.sensitivity_squared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscreteLaplace:
+    """``y = x + Z``, ``P[Z = z]`` proportional to ``exp(-|z| / scale)`` on the integers, per cell, exactly.
+
+    It is ``D / scale``-differentially private, where ``D = sensitivity`` is the L1 sensitivity of ``x``. Any
+    ``epsilon``-DP act is ``mu``-GDP with ``mu = -2 Phi^-1(1 / (1 + exp(epsilon)))``, and
+    ``epsilon**2 / 2``-zCDP. Proof: proofs/discrete_laplace.md
+    """
+
+    scale: float
+    sensitivity: int
+
+    def __post_init__(self) -> None:
+        if not (is_real(self.scale) and SMALLEST_SIGMA <= self.scale <= LARGEST_SIGMA):
+            raise GuaranteeError("scale is outside [2**-40, 2**40]")
+        if not is_count(self.sensitivity):
+            raise GuaranteeError("the discrete Laplace's sensitivity is not a whole number of at least 1")
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of ``Z``: ``1 / (sqrt(2) sinh(1 / (2 scale)))``, about ``sqrt(2) scale``.
+
+        At least ``2**-40``: below a scale of about 1/54 the true one is too small to be told from none.
+        """
+        half = min(1 / (2 * self.scale), 700.0)
+        return max(1 / (math.sqrt(2) * math.sinh(half)), SMALLEST_SIGMA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +111,7 @@ class ExponentialMechanism:
     ``q`` are integer scores of L-infinity sensitivity ``D = sensitivity``. The privacy loss has a range of
     at most ``epsilon`` (Dong, Durfee, Rogers, arXiv:1909.13830), which prices the act as
     ``mu = 2 Phi^-1(1 / (1 + exp(-epsilon/2)))`` in GDP and as ``epsilon**2 / 8`` in zCDP (Cesar, Rogers,
-    arXiv:2004.07223). Proof: proofs/exponential_mechanism.md
+    arXiv:2004.07223). It is ``epsilon``-differentially private. Proof: proofs/exponential_mechanism.md
     """
 
     epsilon: float
@@ -87,53 +119,23 @@ class ExponentialMechanism:
     candidates: int
 
     def __post_init__(self) -> None:
-        if not (_is_real(self.epsilon) and 0 < self.epsilon <= _LARGEST_EPSILON):
+        if not (is_real(self.epsilon) and 0 < self.epsilon <= _LARGEST_EPSILON):
             raise GuaranteeError(
                 f"the exponential mechanism's epsilon is outside (0, {_LARGEST_EPSILON:g}], "
                 "where it is not priced"
             )
-        if not (_is_count(self.sensitivity) and _is_count(self.candidates)):
+        if not (is_count(self.sensitivity) and is_count(self.candidates)):
             raise GuaranteeError("the exponential mechanism needs a sensitivity and at least one candidate")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThresholdedGaussian:
-    """Counts of what occurs, each with ``round(N(0, sigma**2))`` added, where that exceeds the threshold.
-
-    Its price is that of :class:`RoundedGaussian` on the counts of what occurs with and without one unit. Its
-    delta is the chance that something which only that unit has, at most ``rows`` times in all, exceeds the
-    threshold. Proof: proofs/discover.md
-    """
-
-    sigma: float
-    sensitivity_squared: int
-    rows: int
-    threshold: int
-
-    def __post_init__(self) -> None:
-        _check_threshold(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThresholdedDiscreteGaussian:
-    """As :class:`ThresholdedGaussian`, with the noise of :class:`DiscreteGaussian`."""
-
-    sigma: float
-    sensitivity_squared: int
-    rows: int
-    threshold: int
-
-    def __post_init__(self) -> None:
-        _check_threshold(self)
-
-
-Thresholded: TypeAlias = ThresholdedGaussian | ThresholdedDiscreteGaussian
-Act: TypeAlias = RoundedGaussian | DiscreteGaussian | ExponentialMechanism | Thresholded
+Noise: TypeAlias = RoundedGaussian | DiscreteGaussian | DiscreteLaplace
+Act: TypeAlias = Noise | ExponentialMechanism | Thresholded
 _ACTS: dict[str, type[Act]] = {
     a.__name__: a
     for a in (
         RoundedGaussian,
         DiscreteGaussian,
+        DiscreteLaplace,
         ExponentialMechanism,
         ThresholdedGaussian,
         ThresholdedDiscreteGaussian,
@@ -142,22 +144,26 @@ _ACTS: dict[str, type[Act]] = {
 
 
 def price(act: Act, calculus: Calculus) -> Fraction:
-    """Return what an act costs: ``mu**2`` in ``"gdp"``, ``rho`` in ``"zcdp"``; rounded up to ``2**-100``.
+    """Return an act's cost: ``mu**2`` in gdp, ``rho`` in zcdp, epsilon in pure; rounded up to ``2**-100``.
 
     Raises:
         GuaranteeError: the act has no price in this calculus, is not an act, or the calculus is unknown.
     """
-    if calculus not in ("gdp", "zcdp"):
-        raise GuaranteeError(f"calculus={calculus!r} is neither 'gdp' nor 'zcdp'")
-    if isinstance(act, (RoundedGaussian, ThresholdedGaussian)):
+    if calculus not in CALCULI:
+        raise GuaranteeError(f"calculus={calculus!r} is none of {', '.join(CALCULI)}")
+    if isinstance(act, (RoundedGaussian, ThresholdedGaussian)) and calculus != "pure":
         mu_squared = _ceil(Fraction(act.sensitivity_squared) / Fraction(act.sigma) ** 2)
         return mu_squared if calculus == "gdp" else _ceil(mu_squared / 2)
     if isinstance(act, (DiscreteGaussian, ThresholdedDiscreteGaussian)) and calculus == "zcdp":
         return _ceil(Fraction(act.sensitivity_squared) / Fraction(act.sigma) ** 2 / 2)
+    if isinstance(act, DiscreteLaplace):
+        epsilon = Fraction(act.sensitivity) / Fraction(act.scale)
+        return {"pure": _ceil, "zcdp": lambda e: _ceil(e**2 / 2), "gdp": _pure_mu_squared}[calculus](epsilon)
     if isinstance(act, ExponentialMechanism):
-        if calculus == "zcdp":
-            return _ceil(Fraction(act.epsilon) ** 2 / 8)
-        return _bounded_range_mu_squared(act.epsilon)
+        epsilon = Fraction(act.epsilon)
+        if calculus == "gdp":
+            return _bounded_range_mu_squared(epsilon)
+        return _ceil(epsilon**2 / 8 if calculus == "zcdp" else epsilon)
     raise GuaranteeError(f"{type(act).__name__} has no known price in {calculus}; the act is refused")
 
 
@@ -183,7 +189,7 @@ def share(budget: Fraction | float) -> Fraction:
     Raises:
         GuaranteeError: the share is not a number, not finite, or below ``2**-100``.
     """
-    if not isinstance(budget, Fraction) and not _is_real(budget):
+    if not isinstance(budget, Fraction) and not is_real(budget):
         raise GuaranteeError("a share of the budget is a finite number")
     exact = Fraction(Fraction(budget) * _GRID // 1, _GRID)
     if exact <= 0:
@@ -202,7 +208,7 @@ def sigma_for(budget: Fraction | float, sensitivity_squared: int, calculus: Calc
     exact = Fraction(sensitivity_squared) / (affordable if calculus == "gdp" else 2 * affordable)
     sigma = math.sqrt(exact) if 0 < exact < 2**100 else math.inf
     make = RoundedGaussian if calculus == "gdp" else DiscreteGaussian
-    while sigma <= _LARGEST_SIGMA:
+    while sigma <= LARGEST_SIGMA:
         if price(make(sigma=sigma, sensitivity_squared=sensitivity_squared), calculus) <= affordable:
             return sigma
         sigma = math.nextafter(sigma, math.inf)
@@ -239,6 +245,38 @@ def threshold_for(make: type[Thresholded], sigma: float, rows: int, delta: Fract
     return high
 
 
+def scale_for(budget: Fraction | float, sensitivity: int) -> float:
+    """Return the least float scale, within an ulp above, whose discrete Laplace costs at most ``budget``.
+
+    Raises:
+        GuaranteeError: the budget is not positive, asks for a scale above ``2**40``, or the sensitivity is
+            below 1.
+    """
+    affordable = share(budget)
+    exact = Fraction(sensitivity) / affordable
+    scale = max(float(exact), SMALLEST_SIGMA) if exact < 2**41 else math.inf
+    while scale <= LARGEST_SIGMA:
+        if price(DiscreteLaplace(scale=scale, sensitivity=sensitivity), "pure") <= affordable:
+            return scale
+        scale = math.nextafter(scale, math.inf)
+    raise GuaranteeError(
+        "the share of the budget is too small: its noise would exceed 2**40 rows; raise epsilon"
+    )
+
+
+def noise_for(budget: Fraction | float, moved: Sensitivity, calculus: Calculus) -> Noise:
+    """Return the least noise that a budget affords: discrete Laplace in pure, rounded Gaussian in gdp.
+
+    Raises:
+        GuaranteeError: as :func:`sigma_for` and :func:`scale_for`.
+    """
+    if calculus == "pure":
+        return DiscreteLaplace(scale=scale_for(budget, moved.l1), sensitivity=moved.l1)
+    make = RoundedGaussian if calculus == "gdp" else DiscreteGaussian
+    sigma = sigma_for(budget, moved.l2_squared, calculus)
+    return make(sigma=sigma, sensitivity_squared=moved.l2_squared)
+
+
 def epsilon_for(budget: Fraction | float, calculus: Calculus) -> float:
     """Return the largest float epsilon, rounded down, whose exponential mechanism costs at most ``budget``.
 
@@ -248,7 +286,9 @@ def epsilon_for(budget: Fraction | float, calculus: Calculus) -> float:
         GuaranteeError: the budget is not positive, or too small for a selection.
     """
     affordable = min(share(budget), _LARGEST_SHARE)
-    if calculus == "zcdp":
+    if calculus == "pure":
+        epsilon = float(min(affordable, Fraction(_LARGEST_EPSILON)))
+    elif calculus == "zcdp":
         epsilon = min(math.sqrt(8 * affordable), _LARGEST_EPSILON)
     else:
         with precise(_BITS) as mp:
@@ -283,6 +323,7 @@ def act_from_dict(content: dict[str, Any]) -> Act:
         raise GuaranteeError("an entry of the ledger names an act this version does not know")
     types = {
         "sigma": float,
+        "scale": float,
         "epsilon": float,
         "sensitivity_squared": int,
         "sensitivity": int,
@@ -293,32 +334,6 @@ def act_from_dict(content: dict[str, Any]) -> Act:
     if set(fields) != set(kind.__dataclass_fields__) or any(type(fields[f]) is not types[f] for f in fields):
         raise GuaranteeError(f"an entry of the ledger has the wrong fields for {kind.__name__}")
     return kind(**fields)
-
-
-def _check_noise(sigma: float, sensitivity_squared: int) -> None:
-    if not (_is_real(sigma) and _SMALLEST_SIGMA <= sigma <= _LARGEST_SIGMA):
-        raise GuaranteeError("sigma is outside [2**-40, 2**40]")
-    if not _is_count(sensitivity_squared):
-        raise GuaranteeError("sensitivity_squared is not a whole number of at least 1")
-
-
-def _check_threshold(act: Thresholded) -> None:
-    _check_noise(act.sigma, act.sensitivity_squared)
-    if not (_is_count(act.rows) and act.rows <= _MOST_ROWS):
-        raise GuaranteeError(f"rows is not a whole number from 1 to {_MOST_ROWS}")
-    if not (_is_count(act.threshold) and act.threshold <= _LARGEST_THRESHOLD):
-        raise GuaranteeError("the threshold is not a whole number from 1 to 2**62")
-
-
-def _is_real(value: object) -> bool:
-    try:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _ceil(value: Fraction) -> Fraction:
@@ -346,14 +361,25 @@ def _chance_above(act: Thresholded) -> Fraction:
         return min(Fraction(1), Fraction(int(mp.ceil(exact * _GRID)) + 1, _GRID))
 
 
-def _bounded_range_mu_squared(epsilon: float) -> Fraction:
+def _pure_mu_squared(epsilon: Fraction) -> Fraction:
+    """Return ``mu**2`` with ``Phi(-mu/2) = 1 / (1 + exp(epsilon))``: the price of any epsilon-DP act.
+
+    Raises:
+        GuaranteeError: epsilon is above 10000, where it is not priced.
+    """
+    if epsilon > _LARGEST_EPSILON:
+        raise GuaranteeError(f"an epsilon above {_LARGEST_EPSILON:g} has no known price in gdp")
+    return _bounded_range_mu_squared(2 * epsilon)
+
+
+def _bounded_range_mu_squared(epsilon: Fraction) -> Fraction:
     """Return ``mu**2`` with ``Phi(-mu/2) = 1 / (1 + exp(epsilon/2))``, rounded up.
 
     ``x = mu/2`` solves ``Q(x) = tail``. Whatever the solver's error, the price is that of ``x + width``, and
     it is returned only once ``Q(x + width) <= tail`` has been seen; ``width`` starts at ``2**-110``.
     """
     with precise(_BITS) as mp:
-        tail = 1 / (1 + mp.exp(mp.mpf(epsilon) / 2))
+        tail = 1 / (1 + mp.exp(real(mp, epsilon) / 2))
         x = upper_quantile(mp, tail)
         width = max(1, x) * mp.mpf(2) ** -110
         while mp.ncdf(-x - width) > tail:

@@ -15,31 +15,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, NoReturn, SupportsIndex, TypeAlias
+from typing import NoReturn, SupportsIndex, get_args
 
 import numpy as np
 
 from dpsynth.domain import Domain
 from dpsynth.errors import SealedError
 from dpsynth.privacy import noise
-from dpsynth.privacy.acts import (
-    Act,
-    DiscreteGaussian,
-    ExponentialMechanism,
-    RoundedGaussian,
-    epsilon_for,
-    sigma_for,
-)
+from dpsynth.privacy.acts import Act, DiscreteLaplace, ExponentialMechanism, Noise, epsilon_for, noise_for
 from dpsynth.privacy.counting import Remembered, count_tables
-from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.privacy.guarantee import Backend, Calculus, Guarantee, calculus_of
 from dpsynth.privacy.ledger import Entry, Ledger
 from dpsynth.privacy.marginal import LARGEST_TABLE, Integers, Marginal, public_table, whole_numbers
 from dpsynth.privacy.sealed import CodedTable, open_codes
+from dpsynth.privacy.sensitivity import of_a_distance, of_counts, of_distances
 from dpsynth.privacy.tracebacks import no_counts_in_tracebacks
 
 __all__ = ["LARGEST_WEIGHT", "Backend", "Curator", "Entry", "Marginal", "Measurement", "calculus_of"]
 
-Backend: TypeAlias = Literal["exact", "opendp"]
 LARGEST_WEIGHT = 2**32  # of a candidate's score
 
 
@@ -67,7 +60,8 @@ class Curator:
         table: The sealed rows.
         guarantee: What may be spent. Its ``rows_per_unit`` must be at least the table's.
         backend: ``"exact"``: rounded Gaussian noise, accounted in GDP. ``"opendp"``: OpenDP's discrete
-            Gaussian, accounted in zCDP, which affords 8 to 22 % less at the same (epsilon, delta).
+            Gaussian, accounted in zCDP, which affords 8 to 22 % less at the same (epsilon, delta). Where the
+            guarantee's delta is 0, either source's discrete Laplace, accounted in epsilon.
         delta_aside: The part of delta that acts may spend beside their prices; the budget is what the rest
             affords.
         ledger: One to go on with, of the same guarantee and calculus, from which some was spent before (to
@@ -95,10 +89,10 @@ class Curator:
                 f"the table holds up to {table.rows_per_unit} rows a unit, the guarantee covers "
                 f"{guarantee.rows_per_unit}"
             )
-        if backend not in ("exact", "opendp"):
+        if backend not in get_args(Backend):
             raise ValueError(f"backend={backend!r} is neither 'exact' nor 'opendp'")
         self.__backend: Backend = backend
-        calculus = calculus_of(backend)
+        calculus = calculus_of(backend, guarantee.delta)
         if ledger is not None and (ledger.guarantee, ledger.calculus) != (guarantee, calculus):
             raise ValueError("the ledger to go on with is for another guarantee or calculus")
         self.__ledger = Ledger(guarantee, calculus, delta_aside) if ledger is None else ledger
@@ -139,7 +133,7 @@ class Curator:
 
     @property
     def budget(self) -> Fraction:
-        """What may be spent in all (``mu**2`` in gdp, ``rho`` in zcdp)."""
+        """What may be spent in all (``mu**2`` in gdp, ``rho`` in zcdp, epsilon in pure)."""
         return self.__ledger.budget
 
     @property
@@ -149,7 +143,7 @@ class Curator:
 
     @property
     def spent(self) -> Fraction:
-        """Sum of the prices of all entries (``mu**2`` in gdp, ``rho`` in zcdp)."""
+        """Sum of the prices of all entries (``mu**2`` in gdp, ``rho`` in zcdp, epsilon in pure)."""
         return self.__ledger.spent
 
     @property
@@ -170,7 +164,8 @@ class Curator:
         """Return a noisy marginal: ``counts + noise``, with the least noise that ``budget`` affords.
 
         Adding or removing one unit changes at most ``k = rows_per_unit`` counts by one each, all of them
-        perhaps in one cell, so the L2 sensitivity is ``k`` and ``sigma = k / sqrt(budget)``, rounded up.
+        perhaps in one cell: the L1 and L2 sensitivities are ``k``, and in gdp ``sigma = k / sqrt(budget)``,
+        rounded up. Replacing one moves up to ``2 k`` in L1 and ``k sqrt(2)`` in L2.
 
         Args:
             query: The marginal.
@@ -182,17 +177,16 @@ class Curator:
             GuaranteeError: ``budget`` is not positive or far too small.
             ValueError: the query does not fit the domain.
 
-        Privacy: spends one Gaussian act of price at most ``budget``. Proof: proofs/measure.md
+        Privacy: spends one Gaussian (in pure: discrete Laplace) act of price at most ``budget``.
+            Proof: proofs/measure.md
         """
         request = self._admit(query)
         budget = self.__ledger.affordable(budget, purpose)
-        sensitivity_squared = self.guarantee.rows_per_unit**2
-        sigma = sigma_for(budget, sensitivity_squared, self.calculus)
-        act = self._gaussian(sigma, sensitivity_squared)
+        act = noise_for(budget, of_counts(self.guarantee), self.calculus)
         entry = self._charge(act, purpose, request.columns, request.cells)
         with no_counts_in_tracebacks():
-            values = self.__noisy_counts(request, sigma)
-        return Measurement(query=query, values=values, sigma=sigma, entry=entry.number)
+            values = self.__noisy_counts(request, act)
+        return Measurement(query=query, values=values, sigma=act.sigma, entry=entry.number)
 
     def score(
         self,
@@ -205,8 +199,8 @@ class Curator:
         """Return, for each query, a noisy L1 distance between the true marginal and a public reference.
 
         ``score_i = sum |counts_i - reference_i| + noise``. One unit changes each of the ``m`` distances by
-        at most ``k = rows_per_unit`` (the reference is integer and does not move), so the L2 sensitivity of
-        the vector is ``k * sqrt(m)``.
+        at most ``k = rows_per_unit`` (the reference is integer and does not move), or by ``2 k`` if it is
+        replaced: the sensitivity of the vector is ``k * sqrt(m)`` in L2 and ``k * m`` in L1, or twice that.
 
         Args:
             queries: ``m`` marginals, at least one.
@@ -222,17 +216,16 @@ class Curator:
             ValueError: no query, a query that does not fit, or a reference that is of the wrong shape, not
                 integer, or above ``2**60`` in total.
 
-        Privacy: spends one Gaussian act of price at most ``budget``. Proof: proofs/score.md
+        Privacy: spends one Gaussian (in pure: discrete Laplace) act of price at most ``budget``.
+            Proof: proofs/score.md
         """
         requests = self._admit_all(queries)
         budget = self.__ledger.affordable(budget, purpose)
-        sensitivity_squared = len(requests) * self.guarantee.rows_per_unit**2
-        sigma = sigma_for(budget, sensitivity_squared, self.calculus)
+        act = noise_for(budget, of_distances(self.guarantee, len(requests)), self.calculus)
         expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
-        act = self._gaussian(sigma, sensitivity_squared)
         self._charge(act, purpose, _touched(requests), len(requests))
         with no_counts_in_tracebacks():
-            return self.__noisy_distances(requests, expected, sigma), sigma
+            return self.__noisy_distances(requests, expected, act), act.sigma
 
     def select(
         self,
@@ -247,8 +240,9 @@ class Curator:
         """Return the index of a query whose true marginal is far from a public reference.
 
         The exponential mechanism over ``q_i = w_i * (sum |counts_i - reference_i| - handicap_i)``. One unit
-        changes any distance by at most ``k = rows_per_unit``, hence any score by at most ``D = k * max w``;
-        scores can rise and fall, hence the factor 2 in ``exp(epsilon * q_i / (2 D))``.
+        changes any distance by at most ``k = rows_per_unit`` (replaced: ``2 k``), hence any score by at most
+        ``D = k * max w`` (``2 k * max w``); scores can rise and fall, hence the factor 2 in
+        ``exp(epsilon * q_i / (2 D))``.
 
         Args:
             queries: Candidates, at least one.
@@ -273,7 +267,7 @@ class Curator:
         if not all(1 <= w <= LARGEST_WEIGHT for w in factors):
             raise ValueError(f"a weight is a whole number from 1 to {LARGEST_WEIGHT}")
         budget = self.__ledger.affordable(budget, purpose)
-        sensitivity = self.guarantee.rows_per_unit * max(factors)
+        sensitivity = of_a_distance(self.guarantee) * max(factors)
         epsilon = epsilon_for(budget, self.calculus)
         expected = [public_table(r, reference(q)) for r, q in zip(requests, queries, strict=True)]
         act = ExponentialMechanism(epsilon=epsilon, sensitivity=sensitivity, candidates=len(requests))
@@ -281,12 +275,11 @@ class Curator:
         with no_counts_in_tracebacks():
             return self.__choose(requests, expected, penalties, factors, act)
 
-    def _gaussian(self, sigma: float, sensitivity_squared: int) -> Act:
-        make = RoundedGaussian if self.backend == "exact" else DiscreteGaussian
-        return make(sigma=sigma, sensitivity_squared=sensitivity_squared)
-
-    def _draw(self, size: int, sigma: float) -> Integers:
-        return (noise.rounded_gaussian if self.backend == "exact" else noise.discrete_gaussian)(size, sigma)
+    def _draw(self, size: int, act: Noise) -> Integers:
+        exact = self.backend == "exact"
+        if isinstance(act, DiscreteLaplace):
+            return (noise.discrete_laplace if exact else noise.opendp_laplace)(size, act.scale)
+        return (noise.rounded_gaussian if exact else noise.discrete_gaussian)(size, act.sigma)
 
     def _charge(self, act: Act, purpose: str, columns: Sequence[int], cells: int) -> Entry:
         names = tuple(self.domain.names[c] for c in columns)
@@ -319,15 +312,15 @@ class Curator:
             distances[i] = np.abs(table - expected[i]).sum()
         return distances
 
-    def __noisy_counts(self, request: Marginal, sigma: float) -> Integers:
+    def __noisy_counts(self, request: Marginal, act: Noise) -> Integers:
         ((_, counts),) = self.__tables([request])
-        return counts + self._draw(counts.size, sigma).reshape(counts.shape)
+        return counts + self._draw(counts.size, act).reshape(counts.shape)
 
     def __noisy_distances(
-        self, requests: Sequence[Marginal], expected: Sequence[Integers], sigma: float
+        self, requests: Sequence[Marginal], expected: Sequence[Integers], act: Noise
     ) -> Integers:
         distances = self.__distances(requests, expected)
-        return distances + self._draw(distances.size, sigma)
+        return distances + self._draw(distances.size, act)
 
     def __choose(
         self,
@@ -340,11 +333,6 @@ class Curator:
         distances = self.__distances(requests, expected).tolist()
         scores = [w * (d - h) for d, h, w in zip(distances, penalties, factors, strict=True)]
         return noise.exponential_choice(scores, act.epsilon, act.sensitivity)
-
-
-def calculus_of(backend: Backend) -> Calculus:
-    """Return the currency in which a source of noise is accounted."""
-    return "gdp" if backend == "exact" else "zcdp"
 
 
 def _touched(requests: Sequence[Marginal]) -> list[int]:

@@ -1,11 +1,12 @@
-"""The guarantee, and the two currencies it is spent in.
+"""The guarantee, and the three currencies it is spent in.
 
 Gaussian differential privacy (GDP): a ``mu``-GDP mechanism is as hard to see through as telling ``N(0, 1)``
 from ``N(mu, 1)``; under (also fully adaptive) composition ``mu**2`` adds. Zero-concentrated differential
 privacy (zCDP): ``rho`` adds; it prices noise that is not exactly Gaussian, such as the discrete Gaussian.
+Without any delta, the currency is epsilon itself, which adds (pure differential privacy).
 
-Both are converted to (epsilon, delta) with 300 bits and then rounded to the safe side: a budget down, a
-delta or an epsilon up. Proof: proofs/composition.md
+The first two are converted to (epsilon, delta) with 300 bits and then rounded to the safe side: a budget
+down, a delta or an epsilon up. Proof: proofs/composition.md
 
 References:
     Dong, Roth, Su 2022, "Gaussian Differential Privacy" (arXiv:1905.02383): conversion and composition.
@@ -19,14 +20,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from dpsynth.errors import GuaranteeError
 from dpsynth.privacy.precise import precise, real
 
 __all__ = [
+    "CALCULI",
+    "CURRENCIES",
+    "Adjacency",
+    "Backend",
     "Calculus",
     "Guarantee",
+    "calculus_of",
     "gdp_budget",
     "gdp_delta",
     "gdp_epsilon",
@@ -35,7 +41,11 @@ __all__ = [
     "zcdp_epsilon",
 ]
 
-Calculus: TypeAlias = Literal["gdp", "zcdp"]
+Calculus: TypeAlias = Literal["gdp", "zcdp", "pure"]
+Adjacency: TypeAlias = Literal["add-remove", "replace-one"]
+Backend: TypeAlias = Literal["exact", "opendp"]
+CALCULI: tuple[Calculus, ...] = get_args(Calculus)
+CURRENCIES: dict[Calculus, str] = {"gdp": "mu^2", "zcdp": "rho", "pure": "epsilon"}
 
 _BITS = 300
 _MARGIN = 2.0**-140  # added to every delta: far above the error of 300 bits, far below any delta in use
@@ -45,13 +55,15 @@ _LARGEST_BUDGET = 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarantee:
-    """(epsilon, delta)-differential privacy for adding or removing one privacy unit.
+    """(epsilon, delta)-differential privacy for adding or removing one privacy unit, or for replacing one.
 
     Attributes:
         epsilon: In (0, 10000].
-        delta: In (0, 1); should be well below one over the number of units.
+        delta: In [0, 1); should be well below one over the number of units. 0 is pure differential privacy.
         unit: ``"row"``, or the name of the column whose value identifies the unit.
         rows_per_unit: Most rows one unit has among those counted.
+        adjacency: Which tables are neighbours: ``"add-remove"``, those that differ by one unit's rows, there
+            or not; ``"replace-one"``, those where one unit's rows stand in the place of another's.
 
     Raises:
         GuaranteeError: a number is outside its range, or not a number.
@@ -61,6 +73,7 @@ class Guarantee:
     delta: float
     unit: str = "row"
     rows_per_unit: int = 1
+    adjacency: Adjacency = "add-remove"
 
     def __post_init__(self) -> None:
         _require_number("epsilon", self.epsilon)
@@ -70,18 +83,25 @@ class Guarantee:
                 f"epsilon={self.epsilon} is outside (0, {_LARGEST_EPSILON:g}]; "
                 "common choices lie between 0.1 and 10"
             )
-        if not 0.0 < self.delta < 1.0:
+        if not 0.0 <= self.delta < 1.0:
             raise GuaranteeError(
-                f"delta={self.delta} is outside (0, 1); choose a number far below one over the number of "
-                "people, such as 1e-9"
+                f"delta={self.delta} is outside [0, 1); choose a number far below one over the number of "
+                "people, such as 1e-9, or 0 for pure differential privacy"
             )
         if not isinstance(self.unit, str) or not self.unit:
             raise GuaranteeError("the unit is 'row' or the name of a column")
         if type(self.rows_per_unit) is not int or self.rows_per_unit < 1:
             raise GuaranteeError(f"rows_per_unit={self.rows_per_unit!r} is not a whole number of at least 1")
+        if self.adjacency not in get_args(Adjacency):
+            raise GuaranteeError(f"adjacency={self.adjacency!r} is neither 'add-remove' nor 'replace-one'")
+
+    @property
+    def sides(self) -> int:
+        """In how many ways one unit's rows can differ at once: they come or go (1), or both (2)."""
+        return 1 if self.adjacency == "add-remove" else 2
 
     def budget(self, calculus: Calculus, delta_aside: Fraction = Fraction(0)) -> float:
-        """Return the largest ``mu**2`` (gdp) or ``rho`` (zcdp) this guarantee affords, rounded down.
+        """Return the most ``mu**2`` (gdp), ``rho`` (zcdp) or epsilon (pure) this affords, rounded down.
 
         Args:
             calculus: The currency.
@@ -91,9 +111,13 @@ class Guarantee:
             GuaranteeError: the calculus is unknown, the guarantee affords nothing, or ``delta_aside`` is not
                 a fraction from 0 to below delta.
         """
-        if calculus not in ("gdp", "zcdp"):
-            raise GuaranteeError(f"calculus={calculus!r} is neither 'gdp' nor 'zcdp'")
+        if calculus not in CALCULI:
+            raise GuaranteeError(f"calculus={calculus!r} is none of {', '.join(CALCULI)}")
         delta = self.delta_beside(delta_aside)
+        if calculus == "pure":
+            return float(self.epsilon)
+        if self.delta == 0:
+            raise GuaranteeError(f"delta=0 affords nothing in {calculus}: its noise needs a delta; use pure")
         return (gdp_budget if calculus == "gdp" else zcdp_budget)(self.epsilon, delta)
 
     def delta_beside(self, delta_aside: Fraction) -> float:
@@ -102,7 +126,8 @@ class Guarantee:
         Raises:
             GuaranteeError: ``delta_aside`` is not a fraction from 0 to below delta.
         """
-        if not isinstance(delta_aside, Fraction) or not 0 <= delta_aside < Fraction(self.delta):
+        known = isinstance(delta_aside, Fraction) and delta_aside >= 0
+        if not known or (delta_aside and delta_aside >= Fraction(self.delta)):
             raise GuaranteeError(
                 f"what is set aside of delta={self.delta:g} is no Fraction from 0 to below delta"
             )
@@ -114,7 +139,17 @@ class Guarantee:
         who = (
             "one row" if self.unit == "row" else f"all rows of one {self.unit} (at most {self.rows_per_unit})"
         )
-        return f"({self.epsilon:g}, {self.delta:g})-differential privacy for adding or removing {who}"
+        how = f"adding or removing {who}"
+        if self.adjacency == "replace-one":
+            how = f"replacing {who} by {'another' if self.unit == 'row' else 'those of another'}"
+        return f"({self.epsilon:g}, {self.delta:g})-differential privacy for {how}"
+
+
+def calculus_of(backend: Backend, delta: float) -> Calculus:
+    """Return the currency in which a source of noise is accounted: without a delta, epsilon itself."""
+    if delta == 0:
+        return "pure"
+    return "gdp" if backend == "exact" else "zcdp"
 
 
 def gdp_delta(mu_squared: float | Fraction, epsilon: float) -> float:

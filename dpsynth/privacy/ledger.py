@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from dpsynth.errors import BudgetRefusedError
 from dpsynth.privacy.acts import Act, delta_of, price, share
-from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.privacy.guarantee import CURRENCIES, Calculus, Guarantee
 
 __all__ = ["Entry", "Ledger"]
 
@@ -143,7 +143,7 @@ class Ledger:
 
     def refuse(self, purpose: str, cost: Fraction) -> NoReturn:
         """Refuse an act that is too dear, naming asked, left and budget."""
-        unit = {"gdp": "mu^2", "zcdp": "rho"}[self.calculus]
+        unit = CURRENCIES[self.calculus]
         raise BudgetRefusedError(
             f"{purpose} asks {unit} = {_shown(cost)}; {_shown(self.left)} is left of {_shown(self.budget)} "
             f"({self.guarantee}). Nothing was drawn. Lower this act's share, or start a fit with a larger "

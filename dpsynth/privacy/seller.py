@@ -17,20 +17,23 @@ from typing import NoReturn, SupportsIndex, cast
 
 import numpy as np
 
-from dpsynth.errors import SealedError
+from dpsynth.errors import GuaranteeError, SealedError
 from dpsynth.privacy import noise
 from dpsynth.privacy.acts import (
-    Act,
-    DiscreteGaussian,
-    RoundedGaussian,
+    DiscreteLaplace,
+    Noise,
+    Thresholded,
     ThresholdedDiscreteGaussian,
     ThresholdedGaussian,
+    noise_for,
     sigma_for,
     threshold_for,
 )
+from dpsynth.privacy.guarantee import Backend, calculus_of
 from dpsynth.privacy.ledger import Ledger
 from dpsynth.privacy.marginal import Integers
 from dpsynth.privacy.raw import NEITHER, NULL, Points, RawTable, Texts, open_columns
+from dpsynth.privacy.sensitivity import of_counts
 from dpsynth.privacy.tracebacks import no_counts_in_tracebacks
 
 __all__ = ["MOST_CELLS", "Discovered", "Histogram", "Seller"]
@@ -87,19 +90,25 @@ class Seller:
     Args:
         table: The sealed columns.
         ledger: What may be spent; shared with the curator that comes after.
+        backend: Where the noise comes from: the curator's. By default that of the ledger's calculus.
 
     Raises:
-        ValueError: the table has more rows a unit than the guarantee covers.
+        ValueError: the table has more rows a unit than the guarantee covers, or the backend is accounted in
+            another calculus than the ledger.
     """
 
-    __slots__ = ("__columns", "__ledger", "__table")
+    __slots__ = ("__columns", "__exact", "__ledger", "__table")
 
-    def __init__(self, table: RawTable, ledger: Ledger) -> None:
+    def __init__(self, table: RawTable, ledger: Ledger, *, backend: Backend | None = None) -> None:
         if table.rows_per_unit > ledger.guarantee.rows_per_unit:
             raise ValueError(
                 f"the table holds up to {table.rows_per_unit} rows a unit, the guarantee covers "
                 f"{ledger.guarantee.rows_per_unit}"
             )
+        source: Backend = backend or ("opendp" if ledger.calculus == "zcdp" else "exact")
+        if calculus_of(source, ledger.guarantee.delta) != ledger.calculus:
+            raise ValueError(f"backend={backend!r} is not accounted in the ledger's {ledger.calculus}")
+        self.__exact = source == "exact"
         self.__table = table
         self.__columns = open_columns(table)
         self.__ledger = ledger
@@ -124,8 +133,9 @@ class Seller:
         """Return the categories whose noisy count exceeds a threshold, with these counts.
 
         Only categories that occur can be found. One unit changes counts by at most ``k = rows_per_unit`` in
-        all, so ``sigma = k / sqrt(budget)``; a category that only one unit has passes the threshold with a
-        probability of at most ``delta``, however the unit spreads its rows over such categories.
+        all (``sigma = k / sqrt(budget)``), or, replaced, by ``k`` less and ``k`` more; a category that only
+        one unit has passes the threshold with a probability of at most ``delta``, however the unit spreads
+        its rows over such categories.
 
         Args:
             column: Name of a labelled column.
@@ -135,7 +145,7 @@ class Seller:
 
         Raises:
             BudgetRefusedError: ``budget`` or ``delta`` exceeds what is left; nothing was counted or drawn.
-            GuaranteeError: one of them is not positive or far too small.
+            GuaranteeError: one of them is not positive or far too small, or the guarantee has no delta.
             ValueError: there is no such labelled column.
 
         Privacy: spends one thresholded Gaussian act of price at most ``budget`` and a delta of at most
@@ -144,14 +154,19 @@ class Seller:
         if self.__table.kind(column) is not Texts:
             raise ValueError(f"column {column!r} is of numbers or times: count intervals instead")
         budget = self.__ledger.affordable(budget, purpose)
-        rows = self.__ledger.guarantee.rows_per_unit
-        sigma = sigma_for(budget, rows**2, self.__ledger.calculus)
-        make = ThresholdedGaussian if self.__ledger.calculus == "gdp" else ThresholdedDiscreteGaussian
+        promise, calculus = self.__ledger.guarantee, self.__ledger.calculus
+        if calculus == "pure":
+            raise GuaranteeError(
+                f"categories of {column!r} are bought with a delta, and delta is 0: state them in the schema"
+            )
+        squared, rows = of_counts(promise).l2_squared, promise.rows_per_unit
+        sigma = sigma_for(budget, squared, calculus)
+        make = ThresholdedGaussian if calculus == "gdp" else ThresholdedDiscreteGaussian
         threshold = threshold_for(make, sigma, rows, delta)
-        act = make(sigma=sigma, sensitivity_squared=rows**2, rows=rows, threshold=threshold)
+        act = make(sigma=sigma, sensitivity_squared=squared, rows=rows, threshold=threshold)
         entry = self.__ledger.charge(act, purpose, (column,), 1)
         with no_counts_in_tracebacks():
-            labels, counts, nulls = self.__found(column, sigma, threshold)
+            labels, counts, nulls = self.__found(column, act)
         return Discovered(
             labels=labels, counts=counts, nulls=nulls, sigma=sigma, threshold=threshold, entry=entry.number
         )
@@ -160,7 +175,8 @@ class Seller:
         """Return noisy counts of the intervals between public edges, of missing values, and of the rest.
 
         ``counts_i = #{rows with edges_i <= point < edges_(i+1)} + noise``. A row is in one interval, is
-        missing, or is elsewhere; so one unit changes at most ``k = rows_per_unit`` numbers by one each.
+        missing, or is elsewhere; so one unit changes at most ``k = rows_per_unit`` numbers by one each, and
+        one in the place of another at most ``2 k``.
 
         Args:
             column: Name of a column of numbers or times; a labelled one may be counted without any edge.
@@ -173,50 +189,47 @@ class Seller:
             GuaranteeError: ``budget`` is not positive or far too small.
             ValueError: there is no such column, or the edges are not as above.
 
-        Privacy: spends one Gaussian act of price at most ``budget``. Proof: proofs/count.md
+        Privacy: spends one Gaussian (in pure: discrete Laplace) act of price at most ``budget``.
+            Proof: proofs/count.md
         """
         request = _admitted(edges)
         if self.__table.kind(column) is Texts and request:
             raise ValueError(f"column {column!r} has labels and no intervals")
         budget = self.__ledger.affordable(budget, purpose)
-        rows = self.__ledger.guarantee.rows_per_unit
-        sigma = sigma_for(budget, rows**2, self.__ledger.calculus)
+        act = noise_for(budget, of_counts(self.__ledger.guarantee), self.__ledger.calculus)
         cells = max(len(request) - 1, 0) + 2
-        entry = self.__ledger.charge(self._gaussian(sigma, rows**2), purpose, (column,), cells)
+        entry = self.__ledger.charge(act, purpose, (column,), cells)
         with no_counts_in_tracebacks():
-            counts = self.__noisy_intervals(column, request, sigma)
+            counts = self.__noisy_intervals(column, request, act)
         nulls, elsewhere, *_ = counts.tolist()
         return Histogram(
             edges=request,
             counts=counts[2:],
             nulls=nulls,
             elsewhere=elsewhere,
-            sigma=sigma,
+            sigma=act.sigma,
             entry=entry.number,
         )
 
-    def _gaussian(self, sigma: float, sensitivity_squared: int) -> Act:
-        make = RoundedGaussian if self.__ledger.calculus == "gdp" else DiscreteGaussian
-        return make(sigma=sigma, sensitivity_squared=sensitivity_squared)
+    def _draw(self, size: int, act: Noise | Thresholded) -> Integers:
+        if isinstance(act, DiscreteLaplace):
+            return (noise.discrete_laplace if self.__exact else noise.opendp_laplace)(size, act.scale)
+        return (noise.rounded_gaussian if self.__exact else noise.discrete_gaussian)(size, act.sigma)
 
-    def _draw(self, size: int, sigma: float) -> Integers:
-        exact = self.__ledger.calculus == "gdp"
-        return (noise.rounded_gaussian if exact else noise.discrete_gaussian)(size, sigma)
-
-    def __found(self, name: str, sigma: float, threshold: int) -> tuple[tuple[str, ...], Integers, int]:
+    def __found(self, name: str, act: Thresholded) -> tuple[tuple[str, ...], Integers, int]:
         column = cast("Texts", self.__columns[name])
         counts = np.bincount(column.index - NEITHER, minlength=len(column.labels) - NEITHER)[-NEITHER:]
         occurs = np.flatnonzero(counts)
         nulls = np.count_nonzero(column.index == NULL)
-        noisy = np.append(counts[occurs], nulls).astype(np.int64) + self._draw(occurs.size + 1, sigma)
+        noisy = np.append(counts[occurs], nulls).astype(np.int64) + self._draw(occurs.size + 1, act)
         passed = [
-            (int(n), column.labels[i]) for i, n in zip(occurs, noisy[:-1], strict=True) if n > threshold
+            (int(n), column.labels[i]) for i, n in zip(occurs, noisy[:-1], strict=True) if n > act.threshold
         ]
         passed.sort(key=lambda pair: (-pair[0], pair[1]))
         found = np.array([n for n, _ in passed], dtype=np.int64)
         return tuple(label for _, label in passed), found, int(noisy[-1])
 
-    def __noisy_intervals(self, name: str, edges: tuple[int, ...], sigma: float) -> Integers:
+    def __noisy_intervals(self, name: str, edges: tuple[int, ...], act: Noise) -> Integers:
         column = self.__columns[name]
         if isinstance(column, Points):
             null, rows = column.null, column.null.size
@@ -230,7 +243,7 @@ class Seller:
             counts[2:] = np.bincount(place, minlength=len(edges) + 1)[1:-1]
         counts[0] = np.count_nonzero(null)
         counts[1] = rows - counts.sum()
-        return counts + self._draw(counts.size, sigma)
+        return counts + self._draw(counts.size, act)
 
 
 def _admitted(edges: Sequence[int]) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dpsynth.privacy.curator import Backend
+from dpsynth.privacy.guarantee import Backend, Calculus
 from dpsynth.schema import Boolean, Categorical, Column, Identifier, Ordinal, Schema, UnitColumn
 
 __all__ = ["ColumnProvenance", "assumptions_of", "provenance_of", "unit_of"]
@@ -33,9 +33,11 @@ def unit_of(schema: Schema) -> tuple[str, int]:
     return (unit.column if isinstance(unit, UnitColumn) else "row"), schema.max_rows
 
 
-def assumptions_of(backend: Backend, schema: Schema) -> tuple[str, ...]:
-    """Return the names of what the promise rests on, for a source of noise and a privacy unit."""
-    noise = ("ndtri-accuracy",) if backend == "exact" else ("opendp-noise",)
+def assumptions_of(backend: Backend, calculus: Calculus, schema: Schema) -> tuple[str, ...]:
+    """Return the names of what the promise rests on, for a source of noise, its calculus and a unit."""
+    noise = ("opendp-noise",)
+    if backend == "exact":
+        noise = ("log-accuracy",) if calculus == "pure" else ("ndtri-accuracy",)
     unit = "enforced-unit" if isinstance(schema.privacy_unit, UnitColumn) else "one-row-per-person"
     return (
         "os-entropy",

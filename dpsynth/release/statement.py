@@ -37,7 +37,7 @@ class Statement:
 
     Attributes:
         guarantee: The promise.
-        calculus: Currency of the ledger: ``"gdp"`` (``mu**2``) or ``"zcdp"`` (``rho``).
+        calculus: Currency of the ledger: ``"gdp"`` (``mu**2``), ``"zcdp"`` (``rho``) or ``"pure"`` (epsilon).
         budget: What the guarantee affords in that currency, exact.
         entries: The ledger, in order.
         mechanism: Name of the mechanism.
@@ -72,7 +72,7 @@ class Statement:
             raise ReleaseError(f"the statement's backend is none of {', '.join(get_args(Backend))}")
         if not 0 < self.budget < 2**100:
             raise ReleaseError("the statement's budget is not between 0 and 2**100")
-        if not 0 <= self.delta_aside < self.guarantee.delta:
+        if self.delta_aside != 0 and not 0 < self.delta_aside < self.guarantee.delta:
             raise ReleaseError("the statement's delta_aside is not from 0 to below its delta")
         names = (self.mechanism, self.version, *self.processing, *self.assumptions)
         if not all(_NAME.fullmatch(name) for name in names):
@@ -115,7 +115,7 @@ class Statement:
             mechanism=mechanism,
             backend=curator.backend,
             processing=tuple(processing),
-            assumptions=assumptions_of(curator.backend, schema),
+            assumptions=assumptions_of(curator.backend, curator.calculus, schema),
             provenance=provenance_of(schema),
             version=__version__,
             delta_aside=curator.delta_aside,
@@ -157,6 +157,7 @@ class Statement:
                 "delta": float(self.guarantee.delta),
                 "unit": self.guarantee.unit,
                 "rows_per_unit": self.guarantee.rows_per_unit,
+                **({"adjacency": "replace-one"} if self.guarantee.adjacency == "replace-one" else {}),
             },
             "calculus": self.calculus,
             "budget": _exact(self.budget),
@@ -200,7 +201,8 @@ class Statement:
         """
         where = "the statement"
         fields = check_fields(content, _FIELDS, where, optional=_ASIDE)
-        said = check_fields(fields["guarantee"], _GUARANTEE, "the statement's guarantee")
+        where = "the statement's guarantee"
+        said = check_fields(fields["guarantee"], _GUARANTEE, where, optional={"adjacency": str})
         if fields["row_count"] != ROW_COUNT:
             raise ReleaseError(f"the statement's row_count is not {ROW_COUNT!r}")
         if len(fields["ledger"]) > _MAX_ENTRIES:
@@ -211,9 +213,10 @@ class Statement:
                 delta=number(said["delta"], "delta"),
                 unit=said["unit"],
                 rows_per_unit=said["rows_per_unit"],
+                adjacency=said.get("adjacency", "add-remove"),
             )
         except GuaranteeError as error:
-            raise ReleaseError(f"the statement's guarantee: {error}") from None
+            raise ReleaseError(f"{where}: {error}") from None
         return cls(
             guarantee=guarantee,
             calculus=fields["calculus"],
@@ -274,6 +277,8 @@ def epsilon_of(budget: Fraction, calculus: Calculus, delta: float) -> float:
     value = _decimal(budget)
     if Fraction(value) < budget:
         value = math.nextafter(value, math.inf)
+    if calculus == "pure":
+        return value
     try:
         return (gdp_epsilon if calculus == "gdp" else zcdp_epsilon)(min(value, _LARGEST), delta)
     except GuaranteeError:

@@ -24,9 +24,10 @@ from dpsynth import __version__
 from dpsynth.data.layout import Layout
 from dpsynth.errors import ReleaseError
 from dpsynth.model.structure import Model, processing_of
-from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
+from dpsynth.privacy.acts import Act, DiscreteGaussian, DiscreteLaplace, ExponentialMechanism, RoundedGaussian
 from dpsynth.privacy.curator import LARGEST_WEIGHT, Entry, Measurement
-from dpsynth.privacy.guarantee import gdp_delta, zcdp_delta
+from dpsynth.privacy.guarantee import calculus_of, gdp_delta, zcdp_delta
+from dpsynth.privacy.sensitivity import of_a_distance, of_counts, of_distances
 from dpsynth.release.bundle import Bundle, domain_of, open_bundle
 from dpsynth.release.checks import Check, VerificationReport
 from dpsynth.release.documents import parse, shown
@@ -112,14 +113,16 @@ def _unit(schema: Schema, statement: Statement) -> _Finding:
 
 
 def _noise(statement: Statement) -> _Finding:
-    calculus, gaussian = {"exact": ("gdp", RoundedGaussian), "opendp": ("zcdp", DiscreteGaussian)}[
-        statement.backend
-    ]
+    calculus = calculus_of(statement.backend, statement.guarantee.delta)
+    kinds: dict[str, type[Act]] = {"gdp": RoundedGaussian, "zcdp": DiscreteGaussian, "pure": DiscreteLaplace}
+    kind = kinds[calculus]
     if statement.calculus != calculus:
-        return False, f"noise {statement.backend} is accounted in {calculus}, not in {statement.calculus}"
+        detail = f"at delta {statement.guarantee.delta:g} is accounted in {calculus}"
+        return False, f"noise {statement.backend} {detail}, not in {statement.calculus}"
     for entry in statement.entries:
-        if not isinstance(entry.act, (gaussian, ExponentialMechanism)):
-            return False, f"entry {entry.number} is a {type(entry.act).__name__}, not by {statement.backend}"
+        if not isinstance(entry.act, (kind, ExponentialMechanism)):
+            what = f"a {type(entry.act).__name__}, not by {statement.backend} in {calculus}"
+            return False, f"entry {entry.number} is {what}"
     return True, f"every act is one of the {statement.backend} backend, priced in {calculus}"
 
 
@@ -135,17 +138,23 @@ def _ledger(schema: Schema, statement: Statement) -> _Finding:
 
 
 def _sensitivities(statement: Statement, measurements: tuple[Measurement, ...]) -> _Finding:
-    rows, measured = statement.guarantee.rows_per_unit, {m.entry for m in measurements}
+    promise, measured = statement.guarantee, {m.entry for m in measurements}
+    one = of_a_distance(promise)
     for entry in statement.entries:
         if isinstance(entry.act, ExponentialMechanism):  # weighted scores: so many rows, times the largest
-            stated, weight = entry.act.sensitivity, entry.act.sensitivity // rows
-            due = rows * min(max(weight, 1), LARGEST_WEIGHT)
+            stated, weight = entry.act.sensitivity, entry.act.sensitivity // one
+            due = one * min(max(weight, 1), LARGEST_WEIGHT)
         else:
-            stated = entry.act.sensitivity_squared
-            due = rows**2 * (1 if entry.number in measured else entry.cells)
+            counted = entry.number in measured
+            moved = of_counts(promise) if counted else of_distances(promise, entry.cells)
+            if isinstance(entry.act, DiscreteLaplace):
+                stated, due = entry.act.sensitivity, moved.l1
+            else:
+                stated, due = entry.act.sensitivity_squared, moved.l2_squared
         if stated != due:
             return False, f"entry {entry.number} is priced for a sensitivity of {stated}; {due} is due"
-    return True, f"every act is priced for at most {rows} rows a unit"
+    how = "added or removed" if promise.sides == 1 else "replaced"
+    return True, f"every act is priced for at most {promise.rows_per_unit} rows of a unit, {how}"
 
 
 def _spending(statement: Statement) -> _Finding:
@@ -161,6 +170,9 @@ def _spending(statement: Statement) -> _Finding:
 
 def _budget(statement: Statement) -> _Finding:
     epsilon, delta = statement.guarantee.epsilon, statement.guarantee.delta
+    if statement.calculus == "pure":
+        detail = f"a budget of {_short(statement.budget)} epsilon; {epsilon:g} is stated"
+        return statement.budget <= Fraction(epsilon) and delta == 0, f"{detail}, and delta {delta:g}"
     budget = float(statement.budget)
     budget = budget if Fraction(budget) >= statement.budget else math.nextafter(budget, math.inf)
     found = (gdp_delta if statement.calculus == "gdp" else zcdp_delta)(budget, epsilon)
@@ -188,7 +200,8 @@ def _paid(statement: Statement, measurements: tuple[Measurement, ...], schema: S
 def _unpaid(measurement: Measurement, entry: Entry, names: tuple[str, ...]) -> str:
     if isinstance(entry.act, ExponentialMechanism):
         return "that act gives no numbers"
-    if entry.act.sigma != measurement.sigma:
+    exact = not isinstance(entry.act, DiscreteLaplace)  # its sigma is computed from its scale
+    if not math.isclose(entry.act.sigma, measurement.sigma, rel_tol=0 if exact else _TOLERANCE):
         return f"sigma {measurement.sigma!r} against {entry.act.sigma!r}"
     if entry.columns != tuple(names[c] for c in measurement.query.columns):
         return "other columns"
@@ -251,7 +264,7 @@ def _processing(model: Model, statement: Statement) -> _Finding:
 
 
 def _assumptions(schema: Schema, statement: Statement) -> _Finding:
-    due = assumptions_of(statement.backend, schema)
+    due = assumptions_of(statement.backend, statement.calculus, schema)
     if missing := [name for name in due if name not in statement.assumptions]:
         return False, f"the statement does not own up to {', '.join(missing)}"
     return True, f"all {len(due)} that this noise and this unit need are named"

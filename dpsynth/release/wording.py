@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
-from dpsynth.privacy.acts import DiscreteGaussian, ExponentialMechanism, RoundedGaussian
+from dpsynth.privacy.acts import ExponentialMechanism
 from dpsynth.privacy.curator import Entry
+from dpsynth.privacy.guarantee import CURRENCIES
 from dpsynth.release.documents import shown
 from dpsynth.release.numerals import plain, rounded_up
 from dpsynth.release.statement import Statement
@@ -23,7 +24,8 @@ ASSUMPTIONS = {
     "os-entropy": "nobody can predict or repeat the operating system's random bytes.",
     "mpmath-accuracy": "mpmath computes the normal distribution to the precision it is asked for.",
     "ndtri-accuracy": "scipy's inverse normal errs by less than 4,000 times its stated error.",
-    "opendp-noise": "OpenDP's discrete Gaussian has the distribution it states.",
+    "log-accuracy": "numpy's logarithm errs by less than 16 units in its last place.",
+    "opendp-noise": "OpenDP's discrete Gaussian or Laplace has the distribution it states.",
     "public-schema": "all in schema.yaml is public; no category or bound was copied from the rows.",
     "one-row-per-person": "the steward asserts that no person has two rows; nothing enforces it.",
     "enforced-unit": "one value of the unit's column is one person; the bound on rows was enforced.",
@@ -48,8 +50,11 @@ def promise_of(statement: Statement) -> str:
     """Return the promise as one line; it stands in every text."""
     guarantee = statement.guarantee
     whom = "one row" if _is_row(statement) else f"the rows of one {shown(guarantee.unit, 24)}"
+    how = f"adding or removing {whom}"
+    if guarantee.adjacency == "replace-one":
+        how = f"replacing {whom} by {'another' if _is_row(statement) else 'those of another'}"
     epsilon, delta = plain(guarantee.epsilon), plain(guarantee.delta)
-    return f"({epsilon}, {delta})-differential privacy for adding or removing {whom}"
+    return f"({epsilon}, {delta})-differential privacy for {how}"
 
 
 def text_of(statement: Statement) -> str:
@@ -74,7 +79,10 @@ def _promise(statement: Statement) -> list[str]:
     factor = "e^epsilon"
     if guarantee.epsilon <= 15:
         factor = f"{rounded_up(math.exp(guarantee.epsilon), 3)} (e^epsilon)"
-    whose = "that row" if _is_row(statement) else "those rows"
+    whose = f"without {'that row' if _is_row(statement) else 'those rows'}"
+    if guarantee.adjacency == "replace-one":
+        whose = f"with {'another row in its' if _is_row(statement) else 'other rows in their'} place"
+    plus = f", plus {plain(guarantee.delta)} (delta)" if guarantee.delta else ""
     return [
         "## What is promised",
         "",
@@ -87,7 +95,7 @@ def _promise(statement: Statement) -> list[str]:
         "",
         *_wrapped(
             f"Put plainly: whatever anyone concludes from this release, the chance of it is at most {factor} "
-            f"times what it would be without {whose}, plus {plain(guarantee.delta)} (delta), "
+            f"times what it would be {whose}{plus}, "
             f"whatever else they know. {_protected(statement)}"
         ),
         "",
@@ -97,21 +105,33 @@ def _promise(statement: Statement) -> list[str]:
 def _protected(statement: Statement) -> str:
     guarantee = statement.guarantee
     if _is_row(statement):
-        return "Someone with k rows is protected less: at k times epsilon, and at a larger delta."
+        larger = ", and at a larger delta" if guarantee.delta else ""
+        return f"Someone with k rows is protected less: at k times epsilon{larger}.{_replaced(statement)}"
     return (
         f"Whoever a value of {shown(guarantee.unit, 24)} stands for is protected with all their rows: at "
         f"most {guarantee.rows_per_unit:,} of them were counted, the others dropped at random beforehand."
+        f"{_replaced(statement)}"
     )
 
 
+def _replaced(statement: Statement) -> str:
+    if statement.guarantee.adjacency == "add-remove":
+        return ""
+    factors = "2 in distances and choices" + (
+        " and in counts" if statement.calculus == "pure" else " and the square root of 2 in counts"
+    )
+    return f" That one replaces another, rather than comes or goes, was priced with a factor of {factors}."
+
+
 def _cost(statement: Statement) -> list[str]:
-    currency = "mu^2" if statement.calculus == "gdp" else "rho"
-    calculus = "Gaussian" if statement.calculus == "gdp" else "zero-concentrated"
+    currency = CURRENCIES[statement.calculus]
+    calculus = {"gdp": "Gaussian", "zcdp": "zero-concentrated", "pure": "pure"}[statement.calculus]
+    running = "so far" if statement.calculus == "pure" else "epsilon"
     groups: dict[str, list[Entry]] = {}
     for entry in statement.entries:
         known = entry.purpose in groups or len(groups) < _MOST_PURPOSES
         groups.setdefault(entry.purpose if known else "everything else", []).append(entry)
-    rows = [["what was asked", "acts", "numbers", "noise", currency, "share", "epsilon"]]
+    rows = [["what was asked", "acts", "numbers", "noise", currency, "share", running]]
     total = Fraction(0)
     for purpose, entries in groups.items():
         cost = sum((entry.price for entry in entries), Fraction(0))
@@ -125,7 +145,7 @@ def _cost(statement: Statement) -> list[str]:
         *_wrapped(
             "Every look at the rows went through one door, which adds noise and keeps a ledger in "
             f"{calculus} differential privacy, where {currency} adds up. The promise affords {currency} = "
-            f"{float(statement.budget):.6g}. Noise is a standard deviation in rows; epsilon is a running "
+            f"{float(statement.budget):.6g}. Noise is a standard deviation in rows; {running} is a running "
             f"total.{_aside(statement)}"
         ),
         "",
@@ -145,7 +165,7 @@ def _aside(statement: Statement) -> str:
 
 
 def _figures(statement: Statement, entries: Sequence[Entry], cost: Fraction, total: Fraction) -> list[str]:
-    sigmas = [e.act.sigma for e in entries if isinstance(e.act, (RoundedGaussian, DiscreteGaussian))]
+    sigmas = [e.act.sigma for e in entries if not isinstance(e.act, ExponentialMechanism)]
     noise = "by lot" if any(isinstance(e.act, ExponentialMechanism) for e in entries) else ""
     if sigmas:
         low, high = f"{min(sigmas):.3g}", f"{max(sigmas):.3g}"

@@ -27,6 +27,8 @@ def no_noise(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
 
     monkeypatch.setattr(noise, "rounded_gaussian", functools.partial(zeros, "rounded"))
     monkeypatch.setattr(noise, "discrete_gaussian", functools.partial(zeros, "discrete"))
+    monkeypatch.setattr(noise, "discrete_laplace", functools.partial(zeros, "laplace"))
+    monkeypatch.setattr(noise, "opendp_laplace", functools.partial(zeros, "opendp laplace"))
     monkeypatch.setattr(noise, "exponential_choice", best)
     return asked
 
@@ -39,7 +41,7 @@ def explosive(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         raise AssertionError("noise was drawn")
 
     def arm() -> None:
-        for name in ("rounded_gaussian", "discrete_gaussian", "exponential_choice"):
+        for name in noise.__all__:
             monkeypatch.setattr(noise, name, boom)
 
     return arm

@@ -31,6 +31,40 @@ def discrete_gaussian_pmf(sigma: float) -> tuple[np.ndarray, np.ndarray]:
     return k, weight / weight.sum()
 
 
+def discrete_laplace_pmf(scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the integers within 40 scales, and ``(1 - q) / (1 + q) q**|k|`` for each, ``q = exp(-1/scale)``.
+
+    Reference: Ghosh, Roughgarden, Sundararajan 2012, the two-sided geometric distribution.
+    """
+    reach = int(40 * scale) + 2
+    k = np.arange(-reach, reach + 1)
+    return k, np.tanh(1 / (2 * scale)) * np.exp(-np.abs(k) / scale)
+
+
+def discrete_laplace_cdf(k: np.ndarray, scale: float) -> np.ndarray:
+    """Return ``P[Z <= k]``: ``1 - q**(k+1) / (1 + q)`` for ``k >= 0``, and ``q**(-k) / (1 + q)`` below."""
+    q = np.exp(-1 / scale)
+    far = np.exp(-np.where(k >= 0, k + 1, -k) / scale) / (1 + q)
+    return np.where(k >= 0, 1 - far, far)
+
+
+def fits_cells(draws: np.ndarray, edges: np.ndarray, p: np.ndarray) -> bool:
+    """Say whether draws fall into cells ``(edge_i, edge_i+1]`` as they should: chi-square at level ALPHA."""
+    observed = np.bincount(np.searchsorted(edges, draws, side="left"), minlength=p.size)
+    expected = draws.size * p
+    return bool(stats.chi2.sf(float(((observed - expected) ** 2 / expected).sum()), p.size - 1) > ALPHA)
+
+
+def reference_geometric(word: int, more: bytes, scale: float) -> int:
+    """Return ``floor(-scale ln U)``, ``U`` with the binary digits of a word of 64 bits, then of ``more``."""
+    digits, bits = word, 64
+    for i in range(0, len(more), 4):
+        digits, bits = (digits << 32) | int.from_bytes(more[i : i + 4], "little"), bits + 32
+    with MP.workdps(150):
+        point = (MP.mpf(digits) + MP.mpf(1) / 2) / MP.mpf(2) ** bits
+        return int(MP.floor(-MP.mpf(scale) * MP.log(point)))
+
+
 def chi_square_cells(k: np.ndarray, p: np.ndarray, n: int) -> list[np.ndarray]:
     """Group neighbouring integers so that each group expects at least 25 of ``n`` draws."""
     groups: list[list[int]] = [[]]

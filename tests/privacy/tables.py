@@ -10,7 +10,7 @@ import numpy as np
 
 from dpsynth.domain import Axis, Domain
 from dpsynth.privacy.curator import Backend, Curator, Marginal
-from dpsynth.privacy.guarantee import Guarantee
+from dpsynth.privacy.guarantee import Adjacency, Guarantee
 from dpsynth.privacy.sealed import CodedTable
 
 SIZES = (3, 2, 4)
@@ -36,10 +36,12 @@ def curator(
     k: int = 1,
     backend: Backend = "exact",
     *,
+    delta: float = 1e-6,
+    adjacency: Adjacency = "add-remove",
     delta_aside: Fraction = Fraction(0),
 ) -> Curator:
     """Return a curator of rows with a generous guarantee."""
-    guarantee = Guarantee(epsilon=10.0, delta=1e-6, rows_per_unit=k)
+    guarantee = Guarantee(epsilon=10.0, delta=delta, rows_per_unit=k, adjacency=adjacency)
     return Curator(table(content, sizes, k), guarantee, backend=backend, delta_aside=delta_aside)
 
 

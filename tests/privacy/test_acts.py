@@ -17,6 +17,7 @@ from dpsynth.errors import GuaranteeError
 from dpsynth.privacy import acts
 from dpsynth.privacy.acts import (
     DiscreteGaussian,
+    DiscreteLaplace,
     ExponentialMechanism,
     RoundedGaussian,
     act_from_dict,
@@ -144,7 +145,7 @@ def test_sigma_for_is_the_least_within_ulps(budget: Fraction, squared: int, calc
     assert price(make(sigma=less, sensitivity_squared=squared), calculus) > share(budget)
 
 
-@pytest.mark.parametrize("calculus", ["gdp", "zcdp"])
+@pytest.mark.parametrize("calculus", ["gdp", "zcdp", "pure"])
 @pytest.mark.parametrize("budget", BUDGETS[1:])
 def test_epsilon_for_is_the_largest_within_ulps(budget: Fraction, calculus: str) -> None:
     epsilon = epsilon_for(budget, calculus)
@@ -213,8 +214,11 @@ def test_unknown_acts_and_calculi_are_refused() -> None:
         price(DiscreteGaussian(sigma=1.0, sensitivity_squared=1), "gdp")
     with pytest.raises(GuaranteeError, match="str has no known price"):
         price("free", "gdp")
-    with pytest.raises(GuaranteeError, match="neither 'gdp' nor 'zcdp'"):
-        price(RoundedGaussian(sigma=1.0, sensitivity_squared=1), "pure")
+    for kind in (RoundedGaussian, DiscreteGaussian):
+        with pytest.raises(GuaranteeError, match=f"{kind.__name__} has no known price in pure"):
+            price(kind(sigma=1.0, sensitivity_squared=1), "pure")
+    with pytest.raises(GuaranteeError, match="none of gdp, zcdp, pure"):
+        price(RoundedGaussian(sigma=1.0, sensitivity_squared=1), "renyi")
 
 
 @pytest.mark.parametrize("kind", [RoundedGaussian, DiscreteGaussian])
@@ -248,6 +252,7 @@ ALL_ACTS = st.one_of(
     st.builds(
         DiscreteGaussian, sigma=st.floats(2.0**-40, 2.0**40), sensitivity_squared=st.integers(1, 2**70)
     ),
+    st.builds(DiscreteLaplace, scale=st.floats(2.0**-40, 2.0**40), sensitivity=st.integers(1, 2**70)),
     st.builds(
         ExponentialMechanism,
         epsilon=st.floats(0, 1e4, exclude_min=True),

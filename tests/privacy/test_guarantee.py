@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import sys
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from dpsynth.errors import GuaranteeError
 from dpsynth.privacy.guarantee import (
     Guarantee,
+    calculus_of,
     gdp_budget,
     gdp_delta,
     gdp_epsilon,
@@ -205,8 +207,25 @@ def test_a_guarantee_that_affords_nothing(calculus: str) -> None:
 
 
 def test_an_unknown_calculus_has_no_budget() -> None:
-    with pytest.raises(GuaranteeError, match="neither 'gdp' nor 'zcdp'"):
-        Guarantee(epsilon=1.0, delta=1e-9).budget("pure")
+    with pytest.raises(GuaranteeError, match="none of gdp, zcdp, pure"):
+        Guarantee(epsilon=1.0, delta=1e-9).budget("renyi")
+
+
+@pytest.mark.parametrize("calculus", ["gdp", "zcdp"])
+def test_without_delta_only_epsilon_itself_is_a_budget(calculus: str) -> None:
+    pure = Guarantee(epsilon=1, delta=0)
+    assert pure.budget("pure") == 1.0
+    assert isinstance(pure.budget("pure"), float)
+    assert Guarantee(epsilon=0.1, delta=1e-9).budget("pure") == 0.1
+    with pytest.raises(GuaranteeError, match="needs a delta; use pure"):
+        pure.budget(calculus)
+    with pytest.raises(GuaranteeError, match="no Fraction from 0 to below delta"):
+        pure.budget("pure", Fraction(1, 10**9))
+
+
+def test_the_calculus_follows_from_the_noise_and_delta() -> None:
+    assert [calculus_of(b, 1e-9) for b in ("exact", "opendp")] == ["gdp", "zcdp"]
+    assert [calculus_of(b, 0) for b in ("exact", "opendp")] == ["pure", "pure"]
 
 
 def test_a_guarantee_budgets_in_both_currencies() -> None:
@@ -226,7 +245,9 @@ def test_a_guarantee_budgets_in_both_currencies() -> None:
         ({"epsilon": True}, "finite"),
         ({"epsilon": "1"}, "finite"),
         ({"epsilon": 10**400}, "too large"),
-        ({"delta": 0.0}, "outside"),
+        ({"delta": -1e-300}, "outside"),
+        ({"adjacency": "swap"}, "neither 'add-remove' nor 'replace-one'"),
+        ({"adjacency": None}, "neither 'add-remove' nor 'replace-one'"),
         ({"delta": 1.0}, "outside"),
         ({"delta": 1}, "outside"),
         ({"delta": float("nan")}, "finite"),
@@ -248,8 +269,13 @@ def test_a_guarantee_says_what_it_promises() -> None:
     assert str(Guarantee(epsilon=1.0, delta=1e-9)) == (
         "(1, 1e-09)-differential privacy for adding or removing one row"
     )
-    assert "all rows of one patient (at most 5)" in str(
-        Guarantee(epsilon=1.0, delta=1e-9, unit="patient", rows_per_unit=5)
+    patient = Guarantee(epsilon=1.0, delta=1e-9, unit="patient", rows_per_unit=5)
+    assert "all rows of one patient (at most 5)" in str(patient)
+    assert str(Guarantee(epsilon=1.0, delta=0, adjacency="replace-one")) == (
+        "(1, 0)-differential privacy for replacing one row by another"
+    )
+    assert str(dataclasses.replace(patient, adjacency="replace-one")).endswith(
+        "for replacing all rows of one patient (at most 5) by those of another"
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dpsynth.privacy import noise
 from dpsynth.privacy.curator import Curator
 from dpsynth.privacy.seller import Seller
 from proofs import pins as proofs
@@ -18,6 +19,7 @@ PARTS = ("Precondition", "Pseudocode", "Claim", "Proof", "Assumption", "Referenc
 PRIMITIVES = {
     "composition",
     "discrete_gaussian",
+    "discrete_laplace",
     "exponential_mechanism",
     "rounded_gaussian",
     "sensitivity",
@@ -75,7 +77,7 @@ def test_a_page_has_its_parts_and_known_assumptions(page: Path) -> None:
         assert f"def {named}(" in tests
 
 
-@pytest.mark.parametrize("function", ["rounded_gaussian", "discrete_gaussian", "exponential_choice"])
+@pytest.mark.parametrize("function", noise.__all__)
 def test_every_sampler_is_pinned(function: str) -> None:
     assert f"dpsynth.privacy.noise:{function}" in {p.target for p in proofs.pins()}
 
@@ -87,11 +89,12 @@ def test_every_sampler_is_pinned(function: str) -> None:
         ("noise.py", "2.0**-39", "2.0**-49", "noise:_NDTRI_MARGIN"),
         (
             "acts.py",
-            "Fraction(act.epsilon) ** 2 / 8",
-            "Fraction(act.epsilon) ** 2 / 9",
+            "epsilon**2 / 8",
+            "epsilon**2 / 9",
             "acts:price",
         ),
-        ("curator.py", "rows_per_unit**2\n", "rows_per_unit**1\n", "curator:Curator.measure"),
+        ("curator.py", "of_counts(self.guarantee)", "of_counts(None)", "curator:Curator.measure"),
+        ("sensitivity.py", "sides * k**2", "k**2", "sensitivity:of_counts"),
         (
             "ledger.py",
             "if cost > self.left",

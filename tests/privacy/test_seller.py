@@ -18,6 +18,7 @@ from dpsynth.errors import BudgetRefusedError, GuaranteeError, SealedError
 from dpsynth.privacy import noise
 from dpsynth.privacy.acts import (
     DiscreteGaussian,
+    DiscreteLaplace,
     RoundedGaussian,
     ThresholdedDiscreteGaussian,
     ThresholdedGaussian,
@@ -283,3 +284,44 @@ def test_the_curator_goes_on_with_the_ledger() -> None:
         Curator(table(rows(20)), guarantee, backend="opendp", ledger=shop.ledger)
     with pytest.raises(ValueError, match="for another guarantee or calculus"):
         Curator(table(rows(20)), Guarantee(epsilon=1.0, delta=1e-6), ledger=shop.ledger)
+
+
+def _promised(**fields: object) -> Ledger:
+    promise = Guarantee(**{"epsilon": 3.0, "delta": 1e-6, "rows_per_unit": 2} | fields)  # type: ignore[arg-type]
+    pure = promise.delta == 0
+    return Ledger(promise, "pure" if pure else "gdp", Fraction(0) if pure else Fraction(1, 10**7))
+
+
+def _shop(book: Ledger, **more: object) -> Seller:
+    column = texts([0] * 40 + [1] * 30, ("b", "a"))
+    return Seller(RawTable({"label": column}, rows_per_unit=2), book, **more)  # type: ignore[arg-type]
+
+
+def test_a_replaced_unit_moves_counts_by_less_and_by_more(no_noise: list[tuple[str, object]]) -> None:
+    book = _promised(adjacency="replace-one")
+    found = _shop(book).discover("label", budget=BUDGET, delta=DELTA, purpose="p")
+    _shop(book).count("label", [], budget=BUDGET, purpose="p")
+    first, second = (entry.act for entry in book.entries)
+    assert (first.sensitivity_squared, first.rows, second.sensitivity_squared) == (8, 2, 8)
+    assert found.sigma == second.sigma == pytest.approx((8 / 0.05) ** 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(("backend", "sampler"), [("exact", "laplace"), ("opendp", "opendp laplace")])
+def test_pure_epsilon_buys_counts_but_no_categories(
+    backend: str, sampler: str, no_noise: list[tuple[str, object]]
+) -> None:
+    book = _promised(delta=0.0)
+    shop = _shop(book, backend=backend)
+    with pytest.raises(GuaranteeError, match="delta is 0: state them in the schema"):
+        shop.discover("label", budget=BUDGET, delta=DELTA, purpose="p")
+    assert (book.entries, no_noise) == ((), [])
+    found = shop.count("label", [], budget=Fraction(1, 4), purpose="p")
+    (entry,) = book.entries
+    assert entry.act == DiscreteLaplace(scale=8.0, sensitivity=2)
+    assert found.sigma == entry.act.sigma
+    assert no_noise == [(sampler, (2, 8.0))]
+
+
+def test_the_noise_is_of_the_ledgers_calculus() -> None:
+    with pytest.raises(ValueError, match="backend='opendp' is not accounted in the ledger's gdp"):
+        _shop(_promised(), backend="opendp")

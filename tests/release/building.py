@@ -42,16 +42,18 @@ def identity(size: int) -> np.ndarray:
 
 
 def measured(
-    schema: Schema, *, backend: str = "exact", epsilon: float = 1.0, delta_aside: Fraction = Fraction(0)
+    schema: Schema, *, backend: str = "exact", epsilon: float = 1.0, **promise: Any
 ) -> tuple[Curator, list[Measurement]]:
     """Ask a curator for every column, a score of two pairs, a choice among them, and one grouped pair."""
     domain = Codec(schema).domain
     rng = np.random.default_rng(5)
     codes = [rng.integers(0, axis.size, 400).astype(np.uint8) for axis in domain]
     unit = schema.privacy_unit if isinstance(schema.privacy_unit, str) else schema.privacy_unit.column
-    guarantee = Guarantee(epsilon=epsilon, delta=1e-6, unit=unit, rows_per_unit=schema.max_rows)
+    aside = promise.pop("delta_aside", Fraction(0))
+    fields = {"epsilon": epsilon, "delta": 1e-6, "unit": unit, "rows_per_unit": schema.max_rows} | promise
+    guarantee = Guarantee(**fields)
     table = CodedTable(domain, codes, rows_per_unit=schema.max_rows)
-    curator = Curator(table, guarantee, backend=backend, delta_aside=delta_aside)
+    curator = Curator(table, guarantee, backend=backend, delta_aside=aside)
     share = curator.budget / 8
     found = [
         curator.measure(Marginal((i,), (identity(axis.size),)), budget=share, purpose="one-way marginals")
@@ -91,10 +93,10 @@ def tiny(
     backend: str = "exact",
     frame: str = "pandas",
     epsilon: float = 1.0,
-    delta_aside: Fraction = Fraction(0),
+    **promise: Any,
 ) -> Release:
     schema = Schema.loads(text)
-    curator, found = measured(schema, backend=backend, epsilon=epsilon, delta_aside=delta_aside)
+    curator, found = measured(schema, backend=backend, epsilon=epsilon, **promise)
     model = model_of(schema, found)
     return Release(
         schema=schema,

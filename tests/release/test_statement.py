@@ -143,7 +143,7 @@ _EDITS = {
     "lacks 'ledger'": lambda c: c.pop("ledger"),
     "does not know": lambda c: c.update(extra=1),
     "calculus is none of": lambda c: c.update(calculus="renyi", ledger=[]),
-    "neither 'gdp' nor 'zcdp'": lambda c: c.update(calculus="renyi"),
+    "none of gdp, zcdp, pure": lambda c: c.update(calculus="renyi"),
     "backend is none of": lambda c: c.update(backend="numpy"),
     "'backend' is not of type str": lambda c: c.update(backend=3),
     "row_count is not": lambda c: c.update(row_count="exactly 400"),
