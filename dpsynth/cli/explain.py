@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,13 @@ from dpsynth.cli.screen import hung, screen_of
 from dpsynth.errors import InputError
 
 __all__ = ["explain"]
+
+
+class AdjacencyName(StrEnum):
+    """The two kinds of neighbours."""
+
+    add_remove = "add-remove"
+    replace_one = "replace-one"
 
 
 def explain(
@@ -34,6 +42,9 @@ def explain(
     rows_per_unit: Annotated[
         int, typer.Option("--rows-per-unit", metavar="K", help="Most rows of one unit.")
     ] = 1,
+    adjacency: Annotated[
+        AdjacencyName, typer.Option("--adjacency", help="Whether a unit comes or goes, or replaces another.")
+    ] = AdjacencyName.add_remove,
     noise: Noise = NoiseName.exact,
     plot: Annotated[
         Path | None,
@@ -60,7 +71,13 @@ def explain(
     from dpsynth.release.explanation import explain as explained  # noqa: PLC0415  -- lazy: `--help` needs none
 
     found = explained(
-        release, epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=rows_per_unit, noise=noise.value
+        release,
+        epsilon=epsilon,
+        delta=delta,
+        unit=unit,
+        rows_per_unit=rows_per_unit,
+        adjacency=adjacency.value,
+        noise=noise.value,
     )
     content = found.to_dict()
     lines = [hung(line, 2) if i == 0 else line for i, line in enumerate(str(found).splitlines())]

@@ -23,15 +23,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from dpsynth.errors import GuaranteeError
-from dpsynth.privacy.guarantee import gdp_delta, gdp_epsilon, zcdp_delta, zcdp_epsilon
+from dpsynth.privacy.guarantee import Calculus, gdp_delta, gdp_epsilon, zcdp_delta, zcdp_epsilon
 from dpsynth.privacy.precise import precise, real, upper_quantile
 
-__all__ = ["Currency", "advantage", "delta_at", "detection", "epsilon_at"]
-
-Currency: TypeAlias = Literal["gdp", "zcdp", "pure"]
+__all__ = ["advantage", "delta_at", "detection", "epsilon_at"]
 
 _BITS = 300
 _MARGIN = 2.0**-100  # added to every bound: far above the error of 300 bits, far below any that is read
@@ -40,7 +38,7 @@ _LARGEST_EPSILON = 1e9
 
 
 def detection(
-    amount: float | Fraction, calculus: Currency, alpha: float, *, beside: Fraction | float = 0.0
+    amount: float | Fraction, calculus: Calculus, alpha: float, *, beside: Fraction | float = 0.0
 ) -> float:
     """Return the most that any test detects with false alarms in a share ``alpha``, rounded up.
 
@@ -71,7 +69,7 @@ def detection(
         return _up(mp, _CURVES[calculus](mp, real(mp, amount), rate) + extra)
 
 
-def advantage(amount: float | Fraction, calculus: Currency, *, beside: Fraction | float = 0.0) -> float:
+def advantage(amount: float | Fraction, calculus: Calculus, *, beside: Fraction | float = 0.0) -> float:
     """Return the most by which any test's detections exceed its false alarms, rounded up.
 
     ``max over alpha of (1 - T(alpha) - alpha)``, the total variation distance: ``2 Phi(mu/2) - 1`` in gdp,
@@ -102,7 +100,7 @@ def advantage(amount: float | Fraction, calculus: Currency, *, beside: Fraction 
 
 
 def delta_at(
-    amount: float | Fraction, calculus: Currency, epsilon: float, *, beside: Fraction | float = 0.0
+    amount: float | Fraction, calculus: Calculus, epsilon: float, *, beside: Fraction | float = 0.0
 ) -> float:
     """Return the delta of what was spent at ``epsilon``, rounded up.
 
@@ -130,7 +128,7 @@ def delta_at(
 
 
 def epsilon_at(
-    amount: float | Fraction, calculus: Currency, delta: float, *, beside: Fraction | float = 0.0
+    amount: float | Fraction, calculus: Calculus, delta: float, *, beside: Fraction | float = 0.0
 ) -> float:
     """Return the least epsilon at which what was spent has at most ``delta``, rounded up; else infinity.
 
@@ -178,7 +176,7 @@ def _concentrated(mp: Any, spent: Any, rate: Any) -> Any:
     return min(_renyi(mp, spent, way, float(rate)) for way in ways)
 
 
-_CURVES: dict[Currency, Callable[[Any, Any, Any], Any]] = {
+_CURVES: dict[Calculus, Callable[[Any, Any, Any], Any]] = {
     "gdp": _gaussian,
     "zcdp": _concentrated,
     "pure": _pure,

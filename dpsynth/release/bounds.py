@@ -6,14 +6,15 @@ of yet.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from dpsynth.privacy.guarantee import Guarantee
-from dpsynth.privacy.tradeoff import Currency, advantage, delta_at, detection, epsilon_at
+from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.privacy.tradeoff import advantage, delta_at, detection, epsilon_at
 
 __all__ = ["ALARMS", "BASELINES", "PRIORS", "Bounds", "deltas_about", "epsilons_about"]
 
@@ -21,6 +22,7 @@ ALARMS = (0.001, 0.01)
 PRIORS = (0.01, 0.1)
 BASELINES = (0.01, 0.1, 0.5)
 _DELTAS = (1e-3, 1e-5, 1e-6, 1e-9, 1e-12)
+_LARGEST = 10**300
 _SHARES = (0.25, 0.5, 0.75, 1.0)  # of the promised epsilon, at which the table gives deltas
 
 
@@ -41,7 +43,7 @@ class Bounds:
             table, or of rebuilding their row, if it could be guessed with that chance without their data.
     """
 
-    calculus: Currency
+    calculus: Calculus
     amount: Fraction
     beside: Fraction
     advantage: float
@@ -50,27 +52,13 @@ class Bounds:
     successes: tuple[float, ...]
 
     @classmethod
-    def of(cls, amount: Fraction | float, calculus: Currency, beside: Fraction | float = 0) -> Bounds:
+    def of(cls, amount: Fraction | float, calculus: Calculus, beside: Fraction | float = 0) -> Bounds:
         """Compute the bounds of an amount.
 
         Raises:
             GuaranteeError: as :func:`dpsynth.privacy.tradeoff.detection`.
         """
-        exact, extra = Fraction(amount), Fraction(beside)
-
-        def most(rate: float) -> float:
-            return detection(exact, calculus, rate, beside=extra)
-
-        detections = tuple(most(alarms) for alarms in ALARMS)
-        return cls(
-            calculus=calculus,
-            amount=exact,
-            beside=extra,
-            advantage=advantage(exact, calculus, beside=extra),
-            detections=detections,
-            beliefs=tuple(_belief(prior, detections[-1], ALARMS[-1]) for prior in PRIORS),
-            successes=tuple(most(baseline) for baseline in BASELINES),
-        )
+        return _bounds(Fraction(amount), calculus, Fraction(beside))
 
     @property
     def mu(self) -> float | None:
@@ -85,17 +73,18 @@ class Bounds:
 
     def epsilon(self, delta: float) -> float:
         """Return the least epsilon at ``delta``, rounded up; infinite where there is none."""
-        return epsilon_at(self.amount, self.calculus, delta, beside=self.beside)
+        return _epsilon_at(self.amount, self.calculus, delta, self.beside)
 
     def delta(self, epsilon: float) -> float:
         """Return the delta at ``epsilon``, rounded up."""
-        return delta_at(self.amount, self.calculus, epsilon, beside=self.beside)
+        return _delta_at(self.amount, self.calculus, epsilon, self.beside)
 
     def to_dict(self, guarantee: Guarantee) -> dict[str, Any]:
         """Return the bounds as plain JSON values, with the (epsilon, delta) curve about a guarantee."""
-        equivalent = {"rho": self.rho} if self.mu is None else {"mu": self.mu, "rho": self.rho}
+        equivalent = {} if self.mu is None else {"mu": _finite(self.mu)}
         return {
             **equivalent,
+            "rho": _finite(self.rho),
             **({"delta_beside": float(self.beside)} if self.beside else {}),
             "membership": {
                 "advantage": self.advantage,
@@ -121,6 +110,30 @@ class Bounds:
         }
 
 
+@functools.lru_cache(maxsize=256)
+def _bounds(amount: Fraction, calculus: Calculus, beside: Fraction) -> Bounds:
+    detections = tuple(detection(amount, calculus, alarms, beside=beside) for alarms in ALARMS)
+    return Bounds(
+        calculus=calculus,
+        amount=amount,
+        beside=beside,
+        advantage=advantage(amount, calculus, beside=beside),
+        detections=detections,
+        beliefs=tuple(_belief(prior, detections[-1], ALARMS[-1]) for prior in PRIORS),
+        successes=tuple(detection(amount, calculus, b, beside=beside) for b in BASELINES),
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _epsilon_at(amount: Fraction, calculus: Calculus, delta: float, beside: Fraction) -> float:
+    return epsilon_at(amount, calculus, delta, beside=beside)
+
+
+@functools.lru_cache(maxsize=4096)
+def _delta_at(amount: Fraction, calculus: Calculus, epsilon: float, beside: Fraction) -> float:
+    return delta_at(amount, calculus, epsilon, beside=beside)
+
+
 def _belief(prior: float, detected: float, alarms: float) -> float:
     """Return ``prior * detected / (prior * detected + (1 - prior) * alarms)``, rounded up."""
     right = Fraction(prior) * Fraction(detected)
@@ -131,7 +144,9 @@ def _belief(prior: float, detected: float, alarms: float) -> float:
 def _least_float(
     exact: Fraction, guess: Callable[[Fraction], float], back: Callable[[Fraction], Fraction]
 ) -> float:
-    """Return a float ``x`` near ``guess(exact)`` with ``back(x) >= exact``."""
+    """Return a float ``x`` near ``guess(exact)`` with ``back(x) >= exact``; infinite beyond 10**300."""
+    if exact > _LARGEST:
+        return math.inf
     value = guess(exact)
     while back(Fraction(value)) < exact:
         value = math.nextafter(value, math.inf)

@@ -26,6 +26,7 @@ from dpsynth.model.structure import Model, read_model
 from dpsynth.privacy.curator import Marginal, Measurement
 from dpsynth.release import container
 from dpsynth.release.arrays import from_npy, to_npy
+from dpsynth.release.certificate import certificate_of
 from dpsynth.release.documents import check_fields, dump, number, parse, shown
 from dpsynth.release.release import Release
 from dpsynth.release.statement import Statement
@@ -296,7 +297,7 @@ def _members(release: Release) -> dict[str, bytes]:
         )
     members |= {f"measurements/grouping_{i}.npy": data for data, i in known.items()}
     members["measurements.json"] = dump({"groupings": len(known), "measurements": items})
-    return members
+    return {**members, "certificate.json": dump(certificate_of(release.statement, members))}
 
 
 def _check_model(meta: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ __all__ = [
 
 DOCUMENTS = (
     "STATEMENT.md",
+    "certificate.json",
     "layout.json",
     "manifest.json",
     "measurements.json",

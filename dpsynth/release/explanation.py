@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpsynth.errors import InputError
-from dpsynth.privacy.curator import Backend
-from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.privacy.guarantee import Adjacency, Backend, Guarantee, calculus_of
 from dpsynth.release.bounds import ALARMS, BASELINES, PRIORS, Bounds, deltas_about, epsilons_about
 from dpsynth.release.bundle import load
 from dpsynth.release.numerals import percent, plain, rounded_up
@@ -46,6 +45,7 @@ class Explanation:
                 "delta": float(guarantee.delta),
                 "unit": guarantee.unit,
                 "rows_per_unit": guarantee.rows_per_unit,
+                **({"adjacency": "replace-one"} if guarantee.adjacency == "replace-one" else {}),
             },
             "calculus": self.promised.calculus,
             "promised": self.promised.to_dict(guarantee),
@@ -75,6 +75,7 @@ def explain(
     delta: float | None = None,
     unit: str = "row",
     rows_per_unit: int = 1,
+    adjacency: Adjacency = "add-remove",
     noise: Backend = "exact",
 ) -> Explanation:
     """Say what a guarantee, or a release, means for one person.
@@ -85,8 +86,10 @@ def explain(
         delta: Of a guarantee.
         unit: Whose privacy it is: ``"row"``, or the column that names the unit.
         rows_per_unit: Most rows of one unit.
+        adjacency: Whether the unit's rows come or go, or are replaced by another's.
         noise: The source of noise, and with it the calculus: ``"exact"`` is accounted in Gaussian
-            differential privacy, ``"opendp"`` in zCDP, which bounds attackers less tightly.
+            differential privacy, ``"opendp"`` in zCDP, which bounds attackers less tightly; both in pure
+            epsilon where delta is 0.
 
     Returns:
         Ceilings on membership inference, on guessing and on reconstruction; of what is promised and, for a
@@ -94,7 +97,7 @@ def explain(
 
     Raises:
         InputError: both or neither of a release and a guarantee, or an unknown noise.
-        GuaranteeError: epsilon, delta or rows_per_unit is out of range.
+        GuaranteeError: epsilon, delta, rows_per_unit or adjacency is not one of a guarantee.
         MissingFileError, ReleaseError: as :func:`dpsynth.load`.
 
     Privacy: free; a function of public numbers.
@@ -119,8 +122,10 @@ def explain(
         raise InputError("a guarantee needs both epsilon and delta")
     if noise not in ("exact", "opendp"):
         raise InputError(f"noise={noise!r} is neither 'exact' nor 'opendp'")
-    calculus: Calculus = "gdp" if noise == "exact" else "zcdp"
-    guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=rows_per_unit)
+    guarantee = Guarantee(
+        epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=rows_per_unit, adjacency=adjacency
+    )
+    calculus = calculus_of(noise, delta)
     return Explanation(guarantee=guarantee, promised=Bounds.of(guarantee.budget(calculus), calculus))
 
 

@@ -21,13 +21,16 @@ from dpsynth.privacy.curator import Backend, Curator, Entry
 from dpsynth.privacy.guarantee import Calculus, Guarantee, gdp_epsilon, zcdp_epsilon
 from dpsynth.release.documents import check_fields, number, shown
 from dpsynth.release.provenance import ColumnProvenance, assumptions_of, provenance_of, unit_of
+from dpsynth.release.software import versions
 from dpsynth.schema import Schema
 
 __all__ = ["ROW_COUNT", "ColumnProvenance", "Statement", "epsilon_of"]
 
 ROW_COUNT = "estimated from noisy measurements"
 _MAX_ENTRIES = 20_000
+_MAX_SOFTWARE = 64
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,63}")
+_RELEASED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,63}", re.ASCII)
 _LARGEST = 1.7976931348623157e308
 
 
@@ -46,6 +49,7 @@ class Statement:
         assumptions: Names of what the promise rests on; :mod:`dpsynth.release.wording` explains each.
         provenance: One record a column of the schema, in order.
         version: Version of dpsynth that wrote it.
+        software: What the guarantee rests on at the fit: names of programs with their versions.
         delta_aside: The part of delta kept for acts that spend some beside their price, exact; the budget is
             what the rest affords.
 
@@ -64,6 +68,7 @@ class Statement:
     provenance: tuple[ColumnProvenance, ...]
     version: str
     delta_aside: Fraction = Fraction(0)
+    software: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.calculus not in get_args(Calculus):
@@ -79,6 +84,12 @@ class Statement:
             raise ReleaseError(
                 "the statement's mechanism, version, processing and assumptions are names of at most 64 "
                 "small letters, digits and -_.+"
+            )
+        if len(self.software) > _MAX_SOFTWARE or not all(
+            _NAME.fullmatch(name) and _RELEASED.fullmatch(version) for name, version in self.software
+        ):
+            raise ReleaseError(
+                f"the statement's software is not at most {_MAX_SOFTWARE} names, each with a version"
             )
         if not all(e.purpose.isprintable() and 0 < len(e.purpose) <= 200 for e in self.entries):
             raise ReleaseError("a purpose in the ledger is not one line of at most 200 characters")
@@ -119,6 +130,7 @@ class Statement:
             provenance=provenance_of(schema),
             version=__version__,
             delta_aside=curator.delta_aside,
+            software=versions(curator.backend),
         )
 
     @property
@@ -190,6 +202,7 @@ class Statement:
                 for p in self.provenance
             ],
             "version": self.version,
+            **({"software": dict(self.software)} if self.software else {}),
         }
 
     @classmethod
@@ -200,7 +213,7 @@ class Statement:
             ReleaseError: says which part is not that of a statement, or names an act that is unknown.
         """
         where = "the statement"
-        fields = check_fields(content, _FIELDS, where, optional=_ASIDE)
+        fields = check_fields(content, _FIELDS, where, optional={**_ASIDE, "software": dict})
         where = "the statement's guarantee"
         said = check_fields(fields["guarantee"], _GUARANTEE, where, optional={"adjacency": str})
         if fields["row_count"] != ROW_COUNT:
@@ -235,6 +248,7 @@ class Statement:
             ),
             version=fields["version"],
             delta_aside=_aside(fields),
+            software=_software(fields.get("software", {})),
         )
 
 
@@ -307,6 +321,13 @@ def _aside(fields: Mapping[str, Any]) -> Fraction:
     if "delta_aside" not in fields:
         return Fraction(0)
     return _fraction(fields["delta_aside"], "the statement's delta_aside")
+
+
+def _software(content: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    pairs = tuple((name, version) for name, version in content.items() if isinstance(version, str))
+    if len(pairs) != len(content):
+        raise ReleaseError("the statement's software has a version that is not a text")
+    return pairs
 
 
 def _texts(items: Iterable[object], where: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from dpsynth.privacy.curator import LARGEST_WEIGHT, Entry, Measurement
 from dpsynth.privacy.guarantee import calculus_of, gdp_delta, zcdp_delta
 from dpsynth.privacy.sensitivity import of_a_distance, of_counts, of_distances
 from dpsynth.release.bundle import Bundle, domain_of, open_bundle
+from dpsynth.release.certificate import WORDED, certificate_of
 from dpsynth.release.checks import Check, VerificationReport
 from dpsynth.release.documents import parse, shown
 from dpsynth.release.provenance import assumptions_of, provenance_of, unit_of
@@ -295,6 +296,19 @@ def _text(bundle: Bundle, statement: Statement) -> _Finding:
     return False, "it makes another promise than statement.json"
 
 
+def _certificate(bundle: Bundle, statement: Statement) -> _Finding:
+    try:
+        written = parse(bundle.members["certificate.json"], "certificate.json")
+    except ReleaseError as error:
+        return False, str(error)
+    computed = certificate_of(statement, bundle.members)
+    if statement.version != __version__:
+        computed |= {part: written.get(part) for part in WORDED}
+    if differing := _difference(written, computed, "certificate"):
+        return False, f"{differing} is not what statement.json and the other files give"
+    return True, "it is what statement.json and the other files give, figure by figure"
+
+
 def _difference(written: object, computed: object, where: str) -> str:
     """Return the place of the first difference, or nothing; numbers may differ in their last digits."""
     if isinstance(written, dict) and isinstance(computed, dict) and written.keys() == computed.keys():
@@ -329,4 +343,5 @@ _CHECKS: tuple[tuple[str, Callable[..., _Finding], tuple[str, ...]], ...] = (
     ("assumptions", _assumptions, ("schema", "statement")),
     ("figures", _figures, ("bundle", "statement")),
     ("STATEMENT.md", _text, ("bundle", "statement")),
+    ("certificate", _certificate, ("bundle", "statement")),
 )

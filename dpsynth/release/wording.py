@@ -7,12 +7,14 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 from dpsynth.privacy.acts import ExponentialMechanism
 from dpsynth.privacy.curator import Entry
 from dpsynth.privacy.guarantee import CURRENCIES
+from dpsynth.release.bounds import Bounds
 from dpsynth.release.documents import shown
-from dpsynth.release.numerals import plain, rounded_up
+from dpsynth.release.numerals import percent, plain, rounded_up
 from dpsynth.release.statement import Statement
 
 __all__ = ["ASSUMPTIONS", "PROCESSING", "promise_of", "text_of"]
@@ -65,13 +67,15 @@ def text_of(statement: Statement) -> str:
         f"dpsynth {statement.version}, mechanism: {statement.mechanism}, noise: {statement.backend}",
         "",
         *_promise(statement),
+        *_meaning(statement),
         *_cost(statement),
         *_columns(statement),
         *_processed(statement),
         *_assumed(statement),
         *_not_covered(statement),
     ]
-    return "\n".join(parts) + "\n"
+    lines = [line for above, line in pairwise(["", *parts]) if line or not above.startswith("## ")]
+    return "\n".join(lines) + "\n"
 
 
 def _promise(statement: Statement) -> list[str]:
@@ -121,6 +125,28 @@ def _replaced(statement: Statement) -> str:
         " and in counts" if statement.calculus == "pure" else " and the square root of 2 in counts"
     )
     return f" That one replaces another, rather than comes or goes, was priced with a factor of {factors}."
+
+
+def _meaning(statement: Statement) -> list[str]:
+    promised, spent = (
+        Bounds.of(amount, statement.calculus, statement.delta_aside)
+        for amount in (statement.budget, statement.spent)
+    )
+    low, high = promised.detections
+    mu = "" if promised.mu is None else f"mu = {rounded_up(promised.mu, 4)}, "
+    return [
+        "## What it means for one person",
+        "",
+        *_wrapped(
+            f"Ceilings for every attack ({mu}rho = {rounded_up(promised.rho, 4)}): who wrongly accuses 1 % "
+            f"of people who are not in the table detects at most {percent(high)} of those who are (0.1 %: "
+            f"{percent(low)}); a secret that can be guessed without this release one time in ten is guessed "
+            f"with it at most {percent(promised.successes[1])} of the time, one of two answers at most "
+            f"{percent(promised.successes[2])}. What was really spent allows {percent(spent.detections[1])}, "
+            f"{percent(spent.detections[0])}, {percent(spent.successes[1])}, {percent(spent.successes[2])}."
+        ),
+        "",
+    ]
 
 
 def _cost(statement: Statement) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,12 +16,15 @@ import numpy as np
 
 from dpsynth.data.codec import Codec
 from dpsynth.data.layout import Layout
+from dpsynth.errors import ReleaseError
 from dpsynth.model.estimates import Estimate
 from dpsynth.model.structure import processing_of
 from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Curator, Marginal, Measurement
 from dpsynth.privacy.guarantee import Guarantee
 from dpsynth.privacy.sealed import CodedTable
+from dpsynth.release.certificate import certificate_of
+from dpsynth.release.documents import dump, parse
 from dpsynth.release.release import Release
 from dpsynth.release.statement import Statement
 from dpsynth.schema import Schema
@@ -113,7 +117,15 @@ def members_of(path: Path) -> dict[str, bytes]:
 
 
 def rehashed(members: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Members with a manifest that fits them, as a forger would make it."""
+    """Members with a certificate and a manifest that fit them, as a forger would make them."""
+    with contextlib.suppress(ReleaseError):
+        statement = Statement.from_dict(parse(members["statement.json"], "statement.json"))
+        members = {**members, "certificate.json": dump(certificate_of(statement, members))}
+    return hashed(members)
+
+
+def hashed(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Members with a manifest that fits them."""
     manifest = json.loads(members["manifest.json"])
     manifest["files"] = {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}

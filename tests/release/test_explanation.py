@@ -83,6 +83,17 @@ def test_a_pure_promise_and_a_delta_beside() -> None:
 
 
 @pytest.mark.parametrize("noise", ["exact", "opendp"])
+def test_without_a_delta_the_promise_is_pure(noise: str) -> None:
+    found = explain(epsilon=1.0, delta=0.0, noise=noise, adjacency="replace-one")
+    assert found.promised.calculus == "pure"
+    assert found.promised.amount == 1
+    assert found.promised.advantage == pytest.approx(math.tanh(0.5))
+    assert found.to_dict()["guarantee"]["adjacency"] == "replace-one"
+    assert "epsilon at delta 0" in str(found)
+    assert "replacing one row" in str(found)
+
+
+@pytest.mark.parametrize("noise", ["exact", "opendp"])
 def test_as_json_it_is_plain_and_complete(noise: str) -> None:
     content = explain(epsilon=2.0, delta=1e-6, unit="household", rows_per_unit=3, noise=noise).to_dict()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
