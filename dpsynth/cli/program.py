@@ -19,7 +19,18 @@ import typer
 from typer.core import TyperGroup
 
 from dpsynth import __version__
-from dpsynth.cli import demo, explain, fit, plan, sample, schema_check, schema_draft, suggest_max_rows, verify
+from dpsynth.cli import (
+    demo,
+    explain,
+    fit,
+    plan,
+    sample,
+    schema_check,
+    schema_draft,
+    sign,
+    suggest_max_rows,
+    verify,
+)
 from dpsynth.cli.options import AsJson, Quiet
 from dpsynth.cli.screen import Screen, print_json
 from dpsynth.errors import DpsynthError, SchemaError
@@ -34,7 +45,18 @@ EXIT_CODES = {
     4: "a check failed",
     130: "interrupted",
 }
-_ORDER = ("schema", "suggest-max-rows", "plan", "explain", "fit", "verify", "sample", "demo")
+_ORDER = (
+    "schema",
+    "suggest-max-rows",
+    "plan",
+    "explain",
+    "fit",
+    "verify",
+    "sample",
+    "keygen",
+    "sign",
+    "demo",
+)
 _EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 _TRACEBACK = "DPSYNTH_TRACEBACK"
 # typer carries its own click since 0.17; this is its root of usage errors under any version.
@@ -128,6 +150,8 @@ app.command("plan", epilog=_EPILOG)(plan.plan)
 app.command("explain", epilog=_EPILOG)(explain.explain)
 app.command("fit", epilog=_EPILOG)(fit.fit)
 app.command("sample", epilog=_EPILOG)(sample.sample)
+app.command("keygen", epilog=_EPILOG)(sign.keygen)
+app.command("sign", epilog=_EPILOG)(sign.sign)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("demo", epilog=_EPILOG)(demo.demo)
 

@@ -22,18 +22,25 @@ def verify(
     statement: Annotated[
         bool, typer.Option("--statement", help="Also print the release's privacy statement.")
     ] = False,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="PEM", help="A public key that must have signed it.", show_default=False
+        ),
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Recompute a release's ledger and hashes, offline, and report each check.
 
-    Ends with exit code 4 when a check fails. No private table is needed.
+    Ends with exit code 4 when a check fails, or when the signature that --key asks for is missing, wrong
+    or stale. No private table is needed.
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     from dpsynth.release import bundle  # noqa: PLC0415  -- lazy: `--help` needs no release
     from dpsynth.release.verify import verify as recompute  # noqa: PLC0415  -- lazy, as above
 
-    report = recompute(release)
+    report = recompute(release, key=key)
     failed = sum(not check.passed for check in report.checks)
     verdict = (
         f"{failed} of {len(report.checks)} checks failed: do not rely on {release}"

@@ -29,6 +29,7 @@ from dpsynth.release.arrays import from_npy, to_npy
 from dpsynth.release.certificate import certificate_of
 from dpsynth.release.documents import check_fields, dump, number, parse, shown
 from dpsynth.release.release import Release
+from dpsynth.release.signature import signature_of
 from dpsynth.release.statement import Statement
 from dpsynth.schema import Schema
 
@@ -213,6 +214,7 @@ def _release(bundle: Bundle) -> Release:
     if model.domain != domain_of(schema):
         raise ReleaseError("the model's columns and rules are not those of schema.yaml")
     measurements = bundle.measurements(model.domain)
+    signature_of(bundle.members)
     return Release(schema, bundle.layout(), model, measurements, bundle.statement())
 
 
@@ -260,10 +262,12 @@ def _check_complete(hashes: Mapping[str, object], members: Mapping[str, bytes]) 
     documents = set(container.DOCUMENTS) - {"manifest.json"}
     if missing := sorted((set(hashes) | documents) - set(members)):
         raise ReleaseError(f"{shown(missing[0])} is missing; {_NEXT}")
-    if extra := sorted(set(members) - set(hashes) - {"manifest.json"}):
+    outside = {"manifest.json", *container.OPTIONAL}
+    if extra := sorted(set(members) - set(hashes) - outside):
         raise ReleaseError(f"{extra[0]} is not listed in manifest.json; {_NEXT}")
-    if "manifest.json" in hashes:
-        raise ReleaseError("manifest.json lists itself, which no release does")
+    if listed := sorted(outside & set(hashes)):
+        what = "itself" if listed[0] == "manifest.json" else listed[0]
+        raise ReleaseError(f"manifest.json lists {what}, which no release does")
 
 
 def _members(release: Release) -> dict[str, bytes]:

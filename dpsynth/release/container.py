@@ -31,6 +31,7 @@ __all__ = [
     "DOCUMENTS",
     "MAX_BYTES",
     "MAX_FILES",
+    "OPTIONAL",
     "is_archive",
     "is_member",
     "read",
@@ -48,6 +49,7 @@ DOCUMENTS = (
     "schema.yaml",
     "statement.json",
 )
+OPTIONAL = ("signature.json",)
 FOLDERS = ("measurements", "model")
 MAX_BYTES = 2 * 2**30
 MAX_FILES = 65_000
@@ -76,7 +78,7 @@ _NO_MANIFEST = f"manifest.json is missing, so this is no dpsynth release, or not
 
 def is_member(name: str) -> bool:
     """Whether a release may hold a file of this name."""
-    return name in DOCUMENTS or _ARRAY.fullmatch(name) is not None
+    return name in DOCUMENTS or name in OPTIONAL or _ARRAY.fullmatch(name) is not None
 
 
 def is_archive(path: Path) -> bool:

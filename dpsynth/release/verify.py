@@ -4,9 +4,10 @@ What this shows: the files are those the manifest lists; the prices follow from 
 within what (epsilon, delta) affords; every measurement was paid for at the noise it states; the model and the
 statement speak of the schema's columns; the statement claims no more than the rest supports.
 
-What this cannot show, because a release is not signed and the rows are not here: who wrote it; that the noise
-was really drawn, and drawn once; that the ledger is the whole of what was asked (whoever rewrites every file
-consistently, hashes included, passes); that the schema was public knowledge; that the assumptions hold.
+What this cannot show, because the rows are not here: who wrote it, unless it is signed and the key is given;
+that the noise was really drawn, and drawn once; that the ledger is the whole of what was asked (whoever
+rewrites every file consistently, hashes included, passes); that the schema was public; that the assumptions
+hold.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from dpsynth.release.certificate import WORDED, certificate_of
 from dpsynth.release.checks import Check, VerificationReport
 from dpsynth.release.documents import parse, shown
 from dpsynth.release.provenance import assumptions_of, provenance_of, unit_of
+from dpsynth.release.signature import signature_of
+from dpsynth.release.signing import signed_by
 from dpsynth.release.statement import Statement
 from dpsynth.release.wording import promise_of, text_of
 from dpsynth.schema import Schema
@@ -43,17 +46,20 @@ _Finding = tuple[bool, str]
 _TOLERANCE = 1e-9  # between a figure written for people and its recomputation
 
 
-def verify(path: str | os.PathLike[str]) -> VerificationReport:
+def verify(path: str | os.PathLike[str], *, key: str | os.PathLike[str] | None = None) -> VerificationReport:
     """Recompute everything that a release says of itself; read nothing else.
 
     Args:
         path: A release: a file or a directory.
+        key: A public key (a PEM file) that must have signed the release; without one, no signature is asked
+            for, and one that is there is checked for its form alone.
 
     Returns:
         A report of named checks; the module's docstring says what they cannot show.
 
     Raises:
-        MissingFileError: there is nothing at ``path``.
+        MissingFileError: there is nothing at ``path``, or no such key.
+        InputError: the key is no Ed25519 public key, or ``cryptography`` is not installed.
         ReleaseError: the files cannot be read as a release at all.
     """
     bundle = open_bundle(path)
@@ -70,6 +76,8 @@ def verify(path: str | os.PathLike[str]) -> VerificationReport:
     for part, reader, needs in readers:
         checks.append(_read(part, reader, parts, needs))
     checks += [_run(name, check, parts, needs) for name, check, needs in _CHECKS]
+    passed, detail = _signature(bundle) if key is None else signed_by(bundle, key)
+    checks.append(Check(name="signature", passed=passed, detail=detail))
     return VerificationReport(path=os.fspath(path), checks=tuple(checks))
 
 
@@ -96,6 +104,16 @@ def _hashes(bundle: Bundle) -> _Finding:
     if altered := bundle.altered:
         return False, f"{', '.join(altered[:5])}: not what manifest.json says; altered or damaged"
     return True, f"{len(bundle.hashes)} files have the SHA-256 and length that manifest.json states"
+
+
+def _signature(bundle: Bundle) -> _Finding:
+    try:
+        signature = signature_of(bundle.members)
+    except ReleaseError as error:
+        return False, str(error)
+    if signature is None:
+        return True, "it bears none, and none was asked for"
+    return True, f"it says it is by {signature.key}; without that public key, this was not checked"
 
 
 def _reviewed(schema: Schema) -> _Finding:

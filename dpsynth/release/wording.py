@@ -273,8 +273,8 @@ def _not_covered(statement: Statement) -> list[str]:
         "Accuracy: noise and the model's limits make some figures wrong. Check before you rely on one.",
         "The original table, its copies, and what else was published from it.",
         (
-            "Forgery: nothing here is signed. 'dpsynth verify' recomputes the figures, but cannot show that "
-            "the noise was drawn as stated, or who wrote this."
+            "Forgery: 'dpsynth verify' recomputes the figures, and with --key shows who signed them. Nothing "
+            "can show that the noise was drawn as stated."
         ),
     )
     return ["## What is not covered", "", *(line for item in items for line in _item(item))]

@@ -40,6 +40,8 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["fit", f"{folder}/table.csv", "--schema", f"{folder}/schema.yaml", *GUARANTEE]
     result = CliRunner().invoke(app, [*arguments, "--out", f"{folder}/table.dpsynth"])
     assert result.exit_code == 0, result.output
+    keys = ("keygen", f"{folder}/private.pem", f"{folder}/public.pem", "--no-passphrase")
+    assert CliRunner().invoke(app, keys).exit_code == 0
     return folder
 
 

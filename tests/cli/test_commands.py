@@ -22,6 +22,8 @@ WORKING = {
     "explain": ("explain", *GUARANTEE),
     "fit": FIT,
     "verify": ("verify", "table.dpsynth"),
+    "keygen": ("keygen", "k.pem", "k.pub.pem", "--no-passphrase"),
+    "sign": ("sign", "table.dpsynth", "--key", "private.pem"),
     "sample": ("sample", "table.dpsynth", "-n", "20", "--out", "new.csv"),
 }
 
@@ -269,3 +271,50 @@ def test_a_table_without_a_header_is_checked_without_showing_its_first_row(run: 
     result = run("fit", "bare.csv", "--schema", "schema.yaml", *GUARANTEE, "--out", "new")
     assert result.exit_code == 2
     assert "kx93canaryqz" not in result.output
+
+
+def test_a_release_is_signed_and_checked(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "word").write_text("open sesame\n")
+    made = run("keygen", "s.pem", "s.pub.pem", "--passphrase-file", "word", "--json")
+    assert made.exit_code == 0, made.output
+    key = json.loads(made.stdout)["key"]
+    assert stat.S_IMODE((folder / "s.pem").stat().st_mode) == 0o600
+    assert "ENCRYPTED" in (folder / "s.pem").read_text()
+    refused = run("sign", "table.dpsynth", "--key", "s.pem")
+    assert (refused.exit_code, "needs a passphrase" in refused.stderr) == (2, True)
+    monkeypatch.setenv("DPSYNTH_PASSPHRASE", "wrong")
+    assert "the passphrase is wrong" in run("sign", "table.dpsynth", "--key", "s.pem").stderr
+    monkeypatch.setenv("DPSYNTH_PASSPHRASE", "")
+    assert "the passphrase is empty" in run("sign", "table.dpsynth", "--key", "s.pem").stderr
+    monkeypatch.setenv("DPSYNTH_PASSPHRASE", "open sesame")
+    signed = run("sign", "table.dpsynth", "--key", "s.pem", "--json")
+    assert json.loads(signed.stdout)["key"] == key
+    assert "sesame" not in signed.output + made.output
+    good = run("verify", "table.dpsynth", "--key", "s.pub.pem")
+    assert (good.exit_code, key in " ".join(good.stdout.split())) == (0, True)
+    run("keygen", "t.pem", "t.pub.pem", "--no-passphrase")
+    assert run("verify", "table.dpsynth", "--key", "t.pub.pem", "--quiet").exit_code == 4
+    assert run("sign", "table.dpsynth", "--key", "t.pem", "--passphrase-file", "absent").exit_code == 0
+    assert run("verify", "table.dpsynth", "--key", "t.pub.pem", "--quiet").exit_code == 0
+
+
+def test_a_passphrase_is_asked_for_at_a_terminal(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def prompt(text: str, **options: object) -> str:
+        asked.append((text, options["hide_input"], options["confirmation_prompt"]))
+        return "open sesame"
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("DPSYNTH_PASSPHRASE", raising=False)
+    monkeypatch.setattr("dpsynth.cli.sign.sys.stdin", Terminal())
+    monkeypatch.setattr("dpsynth.cli.sign.typer.prompt", prompt)
+    from dpsynth.cli.sign import _passphrase
+
+    assert _passphrase(None, new=True) == _passphrase(None, new=False) == b"open sesame"
+    assert asked == [("Passphrase", True, True), ("Passphrase", True, False)]
