@@ -32,11 +32,16 @@ _UNREADABLE: Final = (
 )
 
 
-_DECLARED: Final = re.compile(
-    r"u?int(8|16|32)|U?Int(8|16|32|64)|float16|[fF]loat32|Float64|boolean|string|category"
-    r"|datetime64\[(s|ms)\]|datetime64\[\w+, [^\[\]]+\]|.*\[pyarrow\]|file"
-)
-"""The pandas dtypes that pandas does not choose by itself, by looking at the values."""
+_NARROW: Final = r"u?int(8|16|32)|float16|float32|halffloat|float"
+_DECLARED: Final[dict[str, re.Pattern[str]]] = {
+    "pandas": re.compile(
+        rf"{_NARROW}|U?Int(8|16|32)|Float32|category|datetime64\[(s|ms)\]|datetime64\[\w+, [^\[\]]+\]"
+        rf"|({_NARROW}|dictionary.*)\[pyarrow\]|file"
+    ),
+    "polars": re.compile(r"U?Int(8|16|32)|Float32|Categorical|Enum|Datetime\[(ms|ns)\]|Datetime\[\w+, .*\]"),
+    "pyarrow": re.compile(rf"{_NARROW}|dictionary.*|large_string|date64.*|timestamp\[(ms|\w+, .*)\]"),
+}
+"""The dtypes of each library that no reader chooses by looking at values; ``file``: of no library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +74,15 @@ class Layout:
     def public(self, names: Iterable[str]) -> Layout:
         """Return of these columns what a release may keep: nothing that was inferred from values.
 
-        pandas turns int64 into float64 at the first null and into object at the first garbled value, and a
-        sparse dtype names its most frequent value. A dtype that it may have chosen like that is kept as
-        ``object``, for which the schema decides what is written.
+        Readers of files choose dtypes by what they see: at the first null pandas turns int64 into float64,
+        and at the first garbled value every reader turns numbers or days into texts; a sparse dtype names
+        its most frequent value. A dtype that may have come about like that is kept as ``object``, for which
+        the schema decides what is written. Those that someone has to ask for are kept: narrow numbers,
+        categories, zones and units of time.
         """
-        kept = self.only(names)
-        if self.frame != "pandas":
-            return kept
-        return Layout("pandas", tuple((n, d if _DECLARED.fullmatch(d) else "object") for n, d in kept.dtypes))
+        declared = _DECLARED[self.frame]
+        kept = self.only(names).dtypes
+        return Layout(self.frame, tuple((n, d if declared.fullmatch(d) else "object") for n, d in kept))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

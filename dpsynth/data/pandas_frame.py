@@ -16,7 +16,8 @@ moment       datetime64[us] for object; ISO 8601 texts for str and for numbers
 ===========  ==============================  ==========================================
 
 Other dtypes are explicit (int8, float32, ``Int64``, ``boolean``, ``string``, ``category``, datetime64 with
-its unit and zone, ``...[pyarrow]``) and kept when they can hold everything the schema allows. A ``category``
+its unit and zone, ``...[pyarrow]``) and kept when they can hold everything the schema allows. (A release
+has fewer of them: :meth:`dpsynth.data.layout.Layout.public`.) A ``category``
 has the schema's values as its categories. Identifiers are whole numbers where their format is of digits
 alone, unless the declared dtype is an explicit one for texts (``string``); else they are texts.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import sys
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from pyarrow import csv
 
 from dpsynth.data import Codec, Layout, open_source
 from dpsynth.domain import Axis
@@ -408,18 +410,44 @@ def test_a_dtype_keeps_no_value():
 @pytest.mark.parametrize(
     ("dtype", "kept"),
     [
-        *((d, d) for d in ("int8", "uint32", "Int64", "Float64", "float32", "boolean", "string", "category")),
-        *(
-            (d, d)
-            for d in ("datetime64[s]", "datetime64[us, UTC]", "int64[pyarrow]", "list[pyarrow]", "file")
-        ),
+        *((d, d) for d in ("int8", "uint32", "Int16", "Float32", "float32", "category", "file")),
+        *((d, d) for d in ("datetime64[s]", "datetime64[us, UTC]", "int8[pyarrow]", "float[pyarrow]")),
         *((d, "object") for d in ("int64", "uint64", "float64", "bool", "str", "object", "complex128")),
+        *(
+            (d, "object")
+            for d in ("Int64", "Float64", "boolean", "string", "int64[pyarrow]", "string[pyarrow]")
+        ),
         *((d, "object") for d in ("datetime64[us]", "datetime64[ns]", "Sparse[int64, 3]", "period[M]")),
     ],
 )
 def test_only_dtypes_that_values_cannot_decide_are_kept(dtype, kept):
     assert Layout("pandas", (("x", dtype), ("y", "int8"))).public(["x"]).dtypes == (("x", kept),)
-    assert Layout("polars", (("x", dtype),)).public(["x"]).dtypes == (("x", dtype),)
+
+
+READERS = {
+    "polars": lambda file: pl.read_csv(file, try_parse_dates=True),
+    "Arrow": csv.read_csv,
+    "pandas": pd.read_csv,
+    "pandas, nullable": lambda file: pd.read_csv(file, dtype_backend="numpy_nullable"),
+    "pandas, Arrow": lambda file: pd.read_csv(file, dtype_backend="pyarrow"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_readers_of_files_infer_from_single_cells_is_not_kept(reader):
+    seen, kept = set(), set()
+    for number, truth, day in (
+        ("2", "true", "2020-01-02"),
+        ("2.5", "no", "-"),
+        ("x", "", "2020-01-02T10:00"),
+        ("", "", ""),
+    ):
+        text = f"n,t,d\n1,true,2020-01-01\n{number},{truth},{day}\n"
+        layout = open_source(READERS[reader](io.BytesIO(text.encode()))).layout
+        seen.add(layout)
+        kept.add(layout.public(["n", "t", "d"]))
+    assert len(seen) > 1
+    assert len(kept) == 1
 
 
 @pytest.mark.parametrize(
