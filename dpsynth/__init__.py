@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dpsynth.accountant import Accountant as Accountant
     from dpsynth.data.draft import draft_schema as draft_schema
     from dpsynth.errors import DpsynthError as DpsynthError
     from dpsynth.release.bundle import load as load
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Accountant": "dpsynth.accountant",
     "DpsynthError": "dpsynth.errors",
     "Release": "dpsynth.release.release",
     "Schema": "dpsynth.schema",
@@ -43,6 +45,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Accountant",
     "DpsynthError",
     "Release",
     "Schema",

@@ -8,9 +8,10 @@
     │   ├── SchemaError                          the schema is wrong; says the line and the key
     │   ├── DataError                            the table cannot be read as the schema says
     │   │   └── MissingFileError (FileNotFoundError)
-    │   └── ReleaseError                         a release file is malformed, truncated or hostile
+    │   ├── ReleaseError                         a release file is malformed, truncated or hostile
+    │   └── BookError                            a budget book cannot be opened, read or written
     ├── BudgetRefusedError (RuntimeError)        exit code 3: the act would overspend; nothing was drawn
-    ├── VerificationError (RuntimeError)         exit code 4: a release does not say the truth about itself
+    ├── VerificationError (RuntimeError)         exit code 4: a release or a book does not say the truth
     └── SealedError (TypeError)                  something tried to look at exact counts outside the door
 
 Every message names the thing, the bound and the next step. No message contains a value read from a
@@ -20,6 +21,7 @@ private row: column names, public bounds and budgets may appear, data may not.
 from __future__ import annotations
 
 __all__ = [
+    "BookError",
     "BudgetRefusedError",
     "DataError",
     "DpsynthError",
@@ -83,6 +85,10 @@ class ReleaseError(InputError):
     """A release file is malformed, truncated or hostile."""
 
 
+class BookError(InputError):
+    """A budget book cannot be opened, read or written."""
+
+
 class BudgetRefusedError(DpsynthError, RuntimeError):
     """An act would spend more than is left; nothing was drawn and nothing was written."""
 
@@ -90,7 +96,7 @@ class BudgetRefusedError(DpsynthError, RuntimeError):
 
 
 class VerificationError(DpsynthError, RuntimeError):
-    """A release does not say the truth about itself."""
+    """A release, or a budget book, does not say the truth about itself."""
 
     exit_code = 4
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from warnings import warn
 
+from dpsynth.accountant import Accountant, BookReference
 from dpsynth.data.codec import Codec
 from dpsynth.data.source import open_source
 from dpsynth.data.withheld import emptied
@@ -20,8 +21,9 @@ from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage, Terms, Workload
 from dpsynth.mechanisms.mechanism import ignore_progress, useful_rows
 from dpsynth.model.structure import LARGEST_CLIQUE, fit_model, processing_of
-from dpsynth.privacy.curator import Backend, Curator
+from dpsynth.privacy.curator import Backend, Curator, calculus_of
 from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.privacy.ledger import Ledger
 from dpsynth.release.release import Release
 from dpsynth.release.statement import Statement
 from dpsynth.rules import support_of
@@ -280,12 +282,22 @@ class Synthesizer:
             yield BoundCost(max_rows=bound, sigma=(low, high), useful_rows=rows)
 
     @emptied
-    def fit(self, data: Any, *, progress: Progress | None = None) -> Release:
+    def fit(
+        self,
+        data: Any,
+        *,
+        progress: Progress | None = None,
+        accountant: Accountant | None = None,
+        dataset: str | None = None,
+    ) -> Release:
         """Measure a private table and return its release: model, measurements and statement.
 
         Args:
             data: A pandas, polars or Arrow frame, or a path to a CSV or Parquet file.
             progress: Called with a stage's name and the fraction of it that is done.
+            accountant: A budget book. All that the guarantee affords is reserved in it before a row is read;
+                what was not drawn is given back at the end, also when the fit ends in an error.
+            dataset: Which of its data sets this table is; may be left out where it has one.
 
         Warns:
             UserWarning: what :meth:`plan` warns of, before any row is read.
@@ -293,7 +305,10 @@ class Synthesizer:
         Raises:
             SchemaError: the schema still has values marked ``!REVIEW``.
             DataError: a file that cannot be read, or a column that is absent or there twice.
-            BudgetRefusedError: the mechanism asked for more than the guarantee affords.
+            BudgetRefusedError: the mechanism asked for more than the guarantee affords; or the book has no
+                room for it, and no row was read.
+            InputError: the book has no such data set, or several and none was named.
+            BookError, VerificationError: the book cannot be opened or written, or was altered.
 
         Privacy: the release is (epsilon, delta)-differentially private as ``release.statement`` says. What is
         raised depends on column names and the schema, never on a value.
@@ -302,13 +317,33 @@ class Synthesizer:
         self.schema.require_reviewed()
         for warning in self.plan().warnings:
             warn(warning, stacklevel=3)
+        ledger = Ledger(self.guarantee, calculus_of(self.noise, self.guarantee.delta))
+        if accountant is None:
+            if dataset is not None:
+                raise InputError(f"dataset={dataset!r} is a name in a budget book; give accountant as well")
+            return self._fit(data, report, ledger)
+        with accountant.reserve(
+            self.guarantee,
+            calculus=ledger.calculus,
+            delta_aside=ledger.delta_aside,
+            mechanism=self.mechanism.name,
+            dataset=dataset,
+        ) as hold:
+            hold.follow(ledger)  # all that is drawn in this fit is drawn on it
+            release = self._fit(data, report, ledger, hold.reference)
+            hold.commit(release.statement.entries, statement=release.statement.digest)
+        return release
+
+    def _fit(self, data: Any, report: Progress, ledger: Ledger, book: BookReference | None = None) -> Release:
+        """Do what :meth:`fit` promises, on a ledger whose budget was reserved if there is a book."""
         codec = Codec(self.schema)
         report("reading rows", 0.0)
         source = open_source(data)
         table = codec.encode(source)
         report("reading rows", 1.0)
-        curator = Curator(table, self.guarantee, backend=self.noise)
+        curator = Curator(table, self.guarantee, backend=self.noise, ledger=ledger)
         measured = self.mechanism.run(curator, report)
+        ledger.close()  # what is left is never drawn, whoever kept the curator
         report("fitting the model", 0.0)
         model = fit_model(codec.domain, measured.one_ways, measured.tables)
         report("fitting the model", 1.0)
@@ -318,7 +353,11 @@ class Synthesizer:
             model=model,
             measurements=(*measured.one_ways, *measured.tables),
             statement=Statement.from_curator(
-                curator, self.schema, self.mechanism.name, processing=processing_of(model)
+                curator,
+                self.schema,
+                self.mechanism.name,
+                processing=processing_of(model),
+                book=book,
             ),
         )
 

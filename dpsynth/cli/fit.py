@@ -10,6 +10,8 @@ import typer
 
 from dpsynth.cli.options import (
     AsJson,
+    BookFile,
+    DatasetName,
     Delta,
     Epsilon,
     Force,
@@ -24,9 +26,11 @@ from dpsynth.cli.options import (
 from dpsynth.cli.paths import require_file, require_room
 from dpsynth.cli.plan import configure
 from dpsynth.cli.screen import hung, screen_of
-from dpsynth.errors import ReleaseError
+from dpsynth.errors import InputError, ReleaseError
 
 if TYPE_CHECKING:
+    from dpsynth.accountant import Accountant
+    from dpsynth.accountant.totals import Totals
     from dpsynth.schema import Schema
 
 __all__ = ["fit"]
@@ -59,13 +63,16 @@ def fit(
     model_size: ModelSize = None,
     seconds: Seconds = None,
     noise: Noise = NoiseName.exact,
+    book: BookFile = None,
+    dataset: DatasetName = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a private table under one guarantee and write a release.
 
-    Every fit spends its whole epsilon: two releases of the same people cost the sum.
+    Every fit spends its whole epsilon: two releases of the same people cost the sum. A budget book keeps
+    that account: with --book a fit is refused, before it reads a row, where its data set has no room.
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     terms = {"workload": workload, "model_size": model_size, "seconds": seconds}
@@ -73,16 +80,19 @@ def fit(
     _require_reviewed(synth.schema)
     warnings = synth.plan().warnings
     require_file(data, "table")
-    require_room(out, force=force, keep=(data, schema))
+    require_room(out, force=force, keep=(data, schema, *([book] if book else [])))
     _require_release(out)
     _require_columns(data, synth.schema)
+    accountant = _accountant(book, dataset)
     for warning in warnings:
         screen.say(hung(f"warning: {warning}", 2))
     with screen.progress() as report, catch_warnings(action="ignore", category=UserWarning):  # said above
-        release = synth.fit(data, progress=report)
+        release = synth.fit(data, progress=report, accountant=accountant, dataset=dataset)
         report("writing the release", 0.0)
         release.save(out)
     statement = release.statement
+    totals = accountant.show(statement.book.dataset)[0] if accountant and statement.book else None
+    booked = "" if totals is None else f"{hung(_account_line(book, totals), 4)}\n"
     screen.show(
         {
             "release": str(out),
@@ -97,13 +107,40 @@ def fit(
             "acts": len(statement.entries),
             "noisy_rows": round(release.model.total),
             "warnings": list(warnings),
+            **({} if totals is None else {"book": {"path": str(book), **totals.to_dict()}}),
         },
         f"Wrote {out}\n"
         f"{hung(f'  {statement.guarantee}', 2)}\n"
         f"  spent: epsilon {statement.epsilon_spent:.6g} in {len(statement.entries)} acts ({mechanism})\n"
         f"  rows: about {round(release.model.total):,} (a noisy number)\n"
+        f"{booked}"
         f"Next: dpsynth verify {out}\n"
         f"      dpsynth sample {out} --out synthetic.csv",
+    )
+
+
+def _accountant(book: Path | None, dataset: str | None) -> Accountant | None:
+    """Open the book, if there is one, so that what is wrong with it is said before anything else is done.
+
+    Raises:
+        InputError: a data set is named without a book, or is not in it.
+        BookError, VerificationError: the book cannot be opened, or was altered.
+    """
+    if book is None:
+        if dataset is not None:
+            raise InputError("--dataset names a data set of a budget book; give --book as well")
+        return None
+    from dpsynth.accountant import Accountant  # noqa: PLC0415  -- lazy: `--help` needs no book
+
+    accountant = Accountant.open(book)
+    accountant.show(dataset)
+    return accountant
+
+
+def _account_line(book: Path | None, totals: Totals) -> str:
+    return (
+        f"  book: {book}, data set {totals.name}: epsilon {totals.epsilon_spent:.6g} of {totals.epsilon:g} "
+        f"spent; one more release at delta {totals.delta:g} may have {totals.epsilon_left:g}"
     )
 
 

@@ -10,6 +10,9 @@ import typer
 
 __all__ = [
     "AsJson",
+    "Book",
+    "BookFile",
+    "DatasetName",
     "Delta",
     "Epsilon",
     "Force",
@@ -34,6 +37,22 @@ class NoiseName(StrEnum):
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as one JSON object.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
+Book = Annotated[
+    Path, typer.Argument(metavar="BOOK", help="The budget book (an SQLite file).", show_default=False)
+]
+BookFile = Annotated[
+    Path | None,
+    typer.Option("--book", metavar="BOOK", help="Reserve the budget in this book first.", show_default=False),
+]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME",
+        help="Which data set of the book; needed if it has several.",
+        show_default=False,
+    ),
+]
 SchemaFile = Annotated[
     Path, typer.Argument(metavar="SCHEMA", help="The schema file (YAML).", show_default=False)
 ]

@@ -20,6 +20,8 @@ from typer.core import TyperGroup
 
 from dpsynth import __version__
 from dpsynth.cli import (
+    budget,
+    budget_verify,
     demo,
     explain,
     fit,
@@ -47,6 +49,7 @@ EXIT_CODES = {
 }
 _ORDER = (
     "schema",
+    "budget",
     "suggest-max-rows",
     "plan",
     "explain",
@@ -146,6 +149,13 @@ app.add_typer(_schema, name="schema")
 _schema.command("draft", epilog=_EPILOG)(schema_draft.draft)
 _schema.command("check", epilog=_EPILOG)(schema_check.check)
 app.command("suggest-max-rows", epilog=_EPILOG)(suggest_max_rows.suggest_max_rows)
+_budget = typer.Typer(help="Keep account of what all releases about a data set spend together.")
+app.add_typer(_budget, name="budget")
+_budget.command("create", epilog=_EPILOG)(budget.create)
+_budget.command("show", epilog=_EPILOG)(budget.show)
+_budget.command("history", epilog=_EPILOG)(budget.history)
+_budget.command("verify", epilog=_EPILOG)(budget_verify.verify)
+_budget.command("export", epilog=_EPILOG)(budget_verify.export)
 app.command("plan", epilog=_EPILOG)(plan.plan)
 app.command("explain", epilog=_EPILOG)(explain.explain)
 app.command("fit", epilog=_EPILOG)(fit.fit)

@@ -7,6 +7,7 @@ totals are recomputed when it is read, and the figures beside them are for peopl
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +16,13 @@ from fractions import Fraction
 from typing import Any, Self, get_args
 
 from dpsynth import __version__
+from dpsynth.accountant import BookReference
 from dpsynth.errors import GuaranteeError, ReleaseError
 from dpsynth.privacy.acts import act_from_dict, act_to_dict, delta_of, price
 from dpsynth.privacy.curator import Backend, Curator, Entry
 from dpsynth.privacy.guarantee import Calculus, Guarantee, gdp_epsilon, zcdp_epsilon
-from dpsynth.release.documents import check_fields, number, shown
+from dpsynth.release.booked import book_from_dict, book_to_dict
+from dpsynth.release.documents import check_fields, dump, number, shown
 from dpsynth.release.provenance import ColumnProvenance, assumptions_of, provenance_of, unit_of
 from dpsynth.release.software import versions
 from dpsynth.schema import Schema
@@ -52,6 +55,7 @@ class Statement:
         software: What the guarantee rests on at the fit: names of programs with their versions.
         delta_aside: The part of delta kept for acts that spend some beside their price, exact; the budget is
             what the rest affords.
+        book: Its place in a budget book, and the releases booked before it; None if fitted without one.
 
     Raises:
         ReleaseError: a field is not of its kind. Whether the figures are true is for ``verify`` to say.
@@ -69,6 +73,7 @@ class Statement:
     version: str
     delta_aside: Fraction = Fraction(0)
     software: tuple[tuple[str, str], ...] = ()
+    book: BookReference | None = None
 
     def __post_init__(self) -> None:
         if self.calculus not in get_args(Calculus):
@@ -96,7 +101,13 @@ class Statement:
 
     @classmethod
     def from_curator(
-        cls, curator: Curator, schema: Schema, mechanism: str, *, processing: Sequence[str] = ()
+        cls,
+        curator: Curator,
+        schema: Schema,
+        mechanism: str,
+        *,
+        processing: Sequence[str] = (),
+        book: BookReference | None = None,
     ) -> Self:
         """Write the statement of what a curator has done.
 
@@ -105,6 +116,7 @@ class Statement:
             schema: The schema that the rows were coded by.
             mechanism: Name of the mechanism.
             processing: Names of what was done to the noisy answers afterwards.
+            book: Its place in a budget book, if its budget was reserved in one.
 
         Raises:
             ReleaseError: the guarantee protects another unit than the schema states.
@@ -131,7 +143,13 @@ class Statement:
             version=__version__,
             delta_aside=curator.delta_aside,
             software=versions(curator.backend),
+            book=book,
         )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``statement.json`` as it is saved: what a budget book keeps of a release."""
+        return hashlib.sha256(dump(self.to_dict())).hexdigest()
 
     @property
     def spent(self) -> Fraction:
@@ -203,6 +221,7 @@ class Statement:
             ],
             "version": self.version,
             **({"software": dict(self.software)} if self.software else {}),
+            **({} if self.book is None else {"book": book_to_dict(self.book)}),
         }
 
     @classmethod
@@ -213,7 +232,7 @@ class Statement:
             ReleaseError: says which part is not that of a statement, or names an act that is unknown.
         """
         where = "the statement"
-        fields = check_fields(content, _FIELDS, where, optional={**_ASIDE, "software": dict})
+        fields = check_fields(content, _FIELDS, where, optional={**_ASIDE, "software": dict, "book": dict})
         where = "the statement's guarantee"
         said = check_fields(fields["guarantee"], _GUARANTEE, where, optional={"adjacency": str})
         if fields["row_count"] != ROW_COUNT:
@@ -249,6 +268,7 @@ class Statement:
             version=fields["version"],
             delta_aside=_aside(fields),
             software=_software(fields.get("software", {})),
+            book=book_from_dict(fields["book"]) if "book" in fields else None,
         )
 
 

@@ -29,6 +29,7 @@ from dpsynth.privacy.acts import Act, DiscreteGaussian, DiscreteLaplace, Exponen
 from dpsynth.privacy.curator import LARGEST_WEIGHT, Entry, Measurement
 from dpsynth.privacy.guarantee import calculus_of, gdp_delta, zcdp_delta
 from dpsynth.privacy.sensitivity import of_a_distance, of_counts, of_distances
+from dpsynth.release.booked import unsound
 from dpsynth.release.bundle import Bundle, domain_of, open_bundle
 from dpsynth.release.certificate import WORDED, certificate_of
 from dpsynth.release.checks import Check, VerificationReport
@@ -289,6 +290,14 @@ def _assumptions(schema: Schema, statement: Statement) -> _Finding:
     return True, f"all {len(due)} that this noise and this unit need are named"
 
 
+def _book(statement: Statement) -> _Finding:
+    if statement.book is None:
+        return True, "none is named: nothing here counts other releases"
+    problem = unsound(statement.book, statement.budget, statement.calculus)
+    where = f"record {statement.book.reservation}, data set {shown(statement.book.dataset)}"
+    return not problem, problem or f"{where}: what it says is consistent; the book itself was not looked at"
+
+
 def _figures(bundle: Bundle, statement: Statement) -> _Finding:
     written = parse(bundle.members["statement.json"], "statement.json")
     if differing := _difference(written, statement.to_dict(), "statement"):
@@ -359,6 +368,7 @@ _CHECKS: tuple[tuple[str, Callable[..., _Finding], tuple[str, ...]], ...] = (
     ("columns accounted for", _provenance, ("schema", "statement")),
     ("processing", _processing, ("model", "statement")),
     ("assumptions", _assumptions, ("schema", "statement")),
+    ("budget book", _book, ("statement",)),
     ("figures", _figures, ("bundle", "statement")),
     ("STATEMENT.md", _text, ("bundle", "statement")),
     ("certificate", _certificate, ("bundle", "statement")),

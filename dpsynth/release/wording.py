@@ -12,6 +12,7 @@ from itertools import pairwise
 from dpsynth.privacy.acts import ExponentialMechanism
 from dpsynth.privacy.curator import Entry
 from dpsynth.privacy.guarantee import CURRENCIES
+from dpsynth.release.booked import book_lines
 from dpsynth.release.bounds import Bounds
 from dpsynth.release.documents import shown
 from dpsynth.release.numerals import percent, plain, rounded_up
@@ -72,6 +73,7 @@ def text_of(statement: Statement) -> str:
         *_columns(statement),
         *_processed(statement),
         *_assumed(statement),
+        *_booked(statement),
         *_not_covered(statement),
     ]
     lines = [line for above, line in pairwise(["", *parts]) if line or not above.startswith("## ")]
@@ -259,6 +261,25 @@ def _assumed(statement: Statement) -> list[str]:
     return [*lines, ""]
 
 
+def _booked(statement: Statement) -> list[str]:
+    if statement.book is None:
+        return []
+    first, *rest = book_lines(statement.book)
+    listed = [line for item in rest for line in _listed(item)]
+    return [
+        "## Other releases of the same data",
+        "",
+        *_wrapped(first),
+        "",
+        *listed,
+        *([""] if listed else []),
+    ]
+
+
+def _listed(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ")
+
+
 def _not_covered(statement: Statement) -> list[str]:
     shared = (
         "People with several rows, and facts that several rows share, such as a family's."
@@ -267,7 +288,14 @@ def _not_covered(statement: Statement) -> list[str]:
     )
     items = (
         shared,
-        "Other releases about the same people: their costs add up, and nothing here counts them.",
+        (
+            "Other releases about the same people: their costs add up, and "
+            + (
+                "nothing here counts them."
+                if statement.book is None
+                else "only those in the book are counted."
+            )
+        ),
         "What is true of people in general, which may be held against someone who is not in the table.",
         "Chance resemblance: a synthetic row may equal a real one, and that is within the promise.",
         "Accuracy: noise and the model's limits make some figures wrong. Check before you rely on one.",

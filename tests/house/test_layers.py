@@ -17,6 +17,7 @@ ORDER = (
     "domain",
     "schema",
     "privacy",
+    "accountant",
     "data",
     "buying",
     "model",

@@ -17,6 +17,7 @@ from proofs.__main__ import main
 
 PARTS = ("Precondition", "Pseudocode", "Claim", "Proof", "Assumption", "Reference")
 PRIMITIVES = {
+    "book",
     "composition",
     "discrete_gaussian",
     "discrete_laplace",
@@ -73,7 +74,11 @@ def test_a_page_has_its_parts_and_known_assumptions(page: Path) -> None:
     assumed = text.split("## Assumptions")[1].split("## References")[0]
     assert set(re.findall(r"`([a-z-]+)`", assumed)) <= known
     for named in re.findall(r"`(test_\w+)`", text):
-        tests = "".join(t.read_text(encoding="utf-8") for t in Path(__file__).parent.glob("*.py"))
+        files = [
+            *Path(__file__).parent.glob("*.py"),
+            *(Path(__file__).parent.parent / "accountant").glob("*.py"),
+        ]
+        tests = "".join(t.read_text(encoding="utf-8") for t in files)
         assert f"def {named}(" in tests
 
 
