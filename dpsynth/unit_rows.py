@@ -22,7 +22,7 @@ from dpsynth.data.withheld import emptied
 from dpsynth.errors import InputError
 from dpsynth.privacy.acts import act_to_dict
 from dpsynth.privacy.curator import Curator, Entry
-from dpsynth.privacy.guarantee import Calculus, Guarantee, gdp_budget
+from dpsynth.privacy.guarantee import Adjacency, Calculus, Guarantee, calculus_of
 from dpsynth.privacy.marginal import Marginal
 from dpsynth.release.statement import epsilon_of
 
@@ -30,7 +30,8 @@ __all__ = ["LARGEST", "BoundEffect", "Interval", "RowsPerUnit", "suggest_max_row
 
 LARGEST = 10_000  # cells of the histogram
 _LEVEL = 0.95
-_Z = 1.959964  # two-sided, at that level
+_NORMAL = 1.959964  # standard deviations of a two-sided interval at that level
+_LAPLACE = 2.119  # likewise for Laplace noise; sums of it need less
 _SHOWN = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 _SINGLE = 10  # rows of the printed histogram that stand alone
 
@@ -107,7 +108,7 @@ class RowsPerUnit:
     @property
     def open_ended(self) -> bool:
         """Whether units with more rows than the histogram tells apart are certain to exist."""
-        return self.counts[-1] > _Z * _scale(self.sigma)
+        return self.counts[-1] > _width(self.sigma, self.calculus)
 
     @property
     def epsilon_spent(self) -> float:
@@ -141,6 +142,7 @@ class RowsPerUnit:
                     "epsilon": float(self.guarantee.epsilon),
                     "delta": float(self.guarantee.delta),
                     "unit": self.guarantee.unit,
+                    **({"adjacency": "replace-one"} if self.guarantee.adjacency == "replace-one" else {}),
                 },
                 "protects": f"all rows of one {self.guarantee.unit}, however many",
                 "missing_unit": "rows whose unit is missing belong to nobody and were not counted",
@@ -229,34 +231,37 @@ def suggest_max_rows(
     fit_epsilon: float = 1.0,
     cells: int = 200,
     tables: int = 20,
+    adjacency: Adjacency = "add-remove",
 ) -> RowsPerUnit:
     """Buy a noisy histogram of rows per unit, and say which bound on them to take.
 
     A bound of ``k`` drops ``sum_{j > k} (j - k) units_j`` rows and multiplies the noise of all that a fit
     measures by ``k``. Recommended is the ``k`` of least ``rows dropped + cells * sqrt(2/pi) * sigma_k``,
     where ``sigma_k = k * sqrt(tables) / mu`` is the noise of a fit that divides a budget of ``mu**2`` among
-    so many tables: a bound on the expected L1 distance between one such table and the true one.
+    so many tables: a bound on the expected L1 distance between one such table and the true one. (Without a
+    delta the noise is Laplace's, ``cells * k * tables / epsilon``; for replaced units sensitivities grow.)
 
     Args:
         data: A pandas, polars or Arrow frame, or a path to a CSV or Parquet file.
         unit: The column whose value identifies the unit. Rows where it is missing are left out.
         epsilon: Of this purchase, in (0, 10000].
-        delta: Of this purchase, in (0, 1), and of the coming fit.
+        delta: Of this purchase and of the coming fit, in [0, 1); 0 for pure epsilon.
         largest: Number of counts, 2 to 10,000; the last is of units with so many rows or more.
         fit_epsilon: Of the coming fit; a guess, and spends nothing.
         cells: Number of counts in one of its tables; likewise.
         tables: Number of tables that it divides its budget among; likewise.
+        adjacency: Of both: units come or go, or are replaced.
 
     Returns:
         The histogram, what each bound would cut, the recommendation and the ledger.
 
     Raises:
         InputError: ``largest``, ``cells`` or ``tables`` is out of range.
-        GuaranteeError: an epsilon or the delta is out of range.
+        GuaranteeError: an epsilon, the delta or the adjacency is not one.
         DataError: a file that cannot be read, or a unit column that is absent or of an unreadable dtype.
 
-    Privacy: (epsilon, delta)-differentially private for adding or removing all rows of one unit, however
-    many they are; it adds to every fit's. Proof: proofs/unit_bounding.md
+    Privacy: (epsilon, delta)-differentially private for adding or removing (or replacing) all rows of one
+    unit, however many they are; it adds to every fit's. Proof: proofs/unit_bounding.md
 
     Reference: Amin, Kulesza, Munoz Medina, Vassilvitskii 2019, "Bounding User Contributions: A Bias-Variance
     Trade-off in Differential Privacy" (ICML).
@@ -268,15 +273,14 @@ def suggest_max_rows(
     ):
         if type(value) is not int or not least <= value <= most:
             raise InputError(f"{name}={value!r} is not a whole number from {least} to {most:,}")
-    coming = Guarantee(epsilon=fit_epsilon, delta=delta)
-    guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit)
+    coming = Guarantee(epsilon=fit_epsilon, delta=delta, adjacency=adjacency)
+    guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit, adjacency=adjacency)
     curator = Curator(unit_sizes(open_source(data), unit, largest), guarantee)
     query = Marginal((0,), (np.arange(largest),))
     noisy = curator.measure(query, budget=curator.budget, purpose="rows per unit")
-    sigma = math.sqrt(tables / gdp_budget(coming.epsilon, coming.delta))
-    counts = noisy.values.astype(np.float64)
-    effects = tuple(_effects(counts, _scale(noisy.sigma), cells * math.sqrt(2 / math.pi) * sigma))
-    units = _sum(counts, np.ones(largest), _scale(noisy.sigma))
+    counts, width = noisy.values.astype(np.float64), _width(noisy.sigma, curator.calculus)
+    effects = tuple(_effects(counts, width, cells * _expected_noise(coming, tables)))
+    units = _sum(counts, np.ones(largest), width)
     return RowsPerUnit(
         guarantee=guarantee,
         calculus=curator.calculus,
@@ -291,7 +295,7 @@ def suggest_max_rows(
     )
 
 
-def _effects(counts: _Floats, scale: float, noise: float) -> Iterable[BoundEffect]:
+def _effects(counts: _Floats, width: float, noise: float) -> Iterable[BoundEffect]:
     """Give, for each bound, what it cuts; ``noise`` is that of a table at a bound of one row."""
     rows = np.arange(1, counts.size + 1, dtype=np.float64)
     ones = np.ones_like(rows)
@@ -299,40 +303,47 @@ def _effects(counts: _Floats, scale: float, noise: float) -> Iterable[BoundEffec
         lost = np.maximum(rows - bound, 0.0)
         yield BoundEffect(
             max_rows=bound,
-            units_cut=_share(counts, (rows > bound).astype(np.float64), ones, scale),
-            rows_lost=_share(counts, lost, rows, scale),
+            units_cut=_share(counts, (rows > bound).astype(np.float64), ones, width),
+            rows_lost=_share(counts, lost, rows, width),
             noise=bound * noise,
             error=max(float(lost @ counts), 0.0) + bound * noise,
         )
 
 
-def _scale(sigma: float) -> float:
-    """Return a standard deviation of the noise in a count that covers its rounding."""
-    return math.sqrt(sigma**2 + 0.25)
+def _expected_noise(coming: Guarantee, tables: int) -> float:
+    """Return the expected absolute noise in a count of a fit that divides its budget among so many tables."""
+    calculus = calculus_of("exact", coming.delta)
+    each = coming.budget(calculus) / tables / coming.sides
+    return 1 / each if calculus == "pure" else math.sqrt(2 / math.pi / each)
 
 
-def _sum(counts: _Floats, weights: _Floats, scale: float) -> Interval:
+def _width(sigma: float, calculus: Calculus) -> float:
+    """Return half the length of a count's interval; the noise's rounding is covered."""
+    return (_LAPLACE if calculus == "pure" else _NORMAL) * math.sqrt(sigma**2 + 0.25)
+
+
+def _sum(counts: _Floats, weights: _Floats, width: float) -> Interval:
     """Return a weighted sum of the true counts, with its interval; a sum is not negative."""
-    value, width = float(weights @ counts), _Z * scale * math.sqrt(float(weights @ weights))
-    return Interval(max(value, 0.0), max(value - width, 0.0), max(value + width, 0.0))
+    value, half = float(weights @ counts), width * math.sqrt(float(weights @ weights))
+    return Interval(max(value, 0.0), max(value - half, 0.0), max(value + half, 0.0))
 
 
-def _share(counts: _Floats, part: _Floats, whole: _Floats, scale: float) -> Interval:
+def _share(counts: _Floats, part: _Floats, whole: _Floats, width: float) -> Interval:
     """Return the ratio of two weighted sums of the true counts, with Fieller's interval, within 0 and 1.
 
     The interval holds each ratio ``r`` for which ``(part - r whole) @ counts`` is within ``z`` standard
-    deviations of zero; all of [0, 1] where the whole itself is.
+    deviations of zero; all of [0, 1] where the whole itself is. ``width`` is ``z`` times the deviation of the
+    noise in one count.
 
     Reference: Fieller 1954, "Some Problems in Interval Estimation", J. R. Stat. Soc. B 16.
     """
     top, bottom = float(part @ counts), float(whole @ counts)
-    widths = (_Z * scale) ** 2
-    square = bottom**2 - widths * float(whole @ whole)
+    square = bottom**2 - width**2 * float(whole @ whole)
     estimate = min(max(top / max(bottom, 1.0), 0.0), 1.0)
     if square <= 0 or bottom <= 0:
         return Interval(estimate, 0.0, 1.0)
-    middle = top * bottom - widths * float(part @ whole)
-    root = math.sqrt(max(middle**2 - square * (top**2 - widths * float(part @ part)), 0.0))
+    middle = top * bottom - width**2 * float(part @ whole)
+    root = math.sqrt(max(middle**2 - square * (top**2 - width**2 * float(part @ part)), 0.0))
     low, high = ((middle + sign * root) / square for sign in (-1, 1))
     return Interval(estimate, min(max(low, 0.0), estimate), max(min(high, 1.0), estimate))
 
