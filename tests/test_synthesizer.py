@@ -266,7 +266,7 @@ def test_the_ledger_keeps_to_the_plan(mechanism, noise, monkeypatch):
     script_noise(monkeypatch, 6)
     synth = synthesizer(mechanism=mechanism, noise=noise)
     plan, entries = synth.plan(), synth.fit(frame()).statement.entries
-    stages = {s.purpose: s for s in plan.stages} | {INSTEAD: plan.stages[-1]}
+    stages = {INSTEAD: plan.stages[-1]} | {s.purpose: s for s in plan.stages}
     for entry in entries:
         low, high = stages[entry.purpose].sigma
         assert low * (1 - 1e-9) <= getattr(entry.act, "sigma", 0) <= high * (1 + 1e-9)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from dpsynth.domain import Domain
 from dpsynth.errors import InputError
@@ -23,6 +24,7 @@ __all__ = [
     "Progress",
     "Stage",
     "Terms",
+    "column_errors",
     "measure_one_ways",
     "one_way",
     "one_way_budgets",
@@ -150,6 +152,25 @@ def one_way_budgets(domain: Domain, budget: Fraction) -> list[Fraction]:
     weights = [Fraction(round(2**20 * min(s, _LARGEST_WEIGHT) ** (2 / 3))) for s in domain.sizes]
     whole = sum(weights)
     return [budget * w / whole for w in weights]
+
+
+def column_errors(
+    domain: Domain, counts: Sequence[npt.NDArray[np.float64]], power: float
+) -> npt.NDArray[np.float64]:
+    """Return the L1 error to expect of each column, in rows, once it is denoised.
+
+    Of a cell of ``c`` rows and noise ``s`` about ``0.7 min(sqrt(2/pi) s, c)``, as in
+    :func:`dpsynth.model.estimation.one_way_variances`.
+
+    Args:
+        domain: The columns.
+        counts: Denoised counts of each.
+        power: ``1 / sigma**2`` of one measurement with all that the columns share, as in
+            :func:`one_way_budgets`.
+    """
+    shares = one_way_budgets(domain, Fraction(1))
+    noise = [math.sqrt(2 / math.pi / (float(s) * power)) for s in shares]
+    return np.array([0.7 * np.minimum(s, c).sum() for s, c in zip(noise, counts, strict=True)])
 
 
 def measure_one_ways(

@@ -11,7 +11,8 @@ its edges, fit a graphical model. Deviations, each measured in ``benchmarks/``:
   Being numbers, they also set the budget of each edge.
 * *Resolution*: a pair may be measured at nested, coarser groups of codes chosen from noisy one-ways; each
   option is scored, less the error its own noise would bring.
-* *Nothing left over*: if no pair is worth measuring, the edges' share measures the columns again.
+* *Nothing left over*: if no pair is worth measuring, or columns make better use of it, the edges' share
+  measures the columns again.
 * *No exact row count*: rows are estimated from the one-way measurements.
 """
 
@@ -29,12 +30,14 @@ import numpy.typing as npt
 
 from dpsynth.domain import Domain
 from dpsynth.errors import GuaranteeError
+from dpsynth.mechanisms.choosing import Forecast
 from dpsynth.mechanisms.mechanism import (
     INSTEAD,
     Measured,
     Mechanism,
     Progress,
     Stage,
+    column_errors,
     measure_one_ways,
     planned_one_ways,
 )
@@ -45,7 +48,7 @@ from dpsynth.mechanisms.pairs import (
     RESOLUTIONS,
     SCORES,
     Option,
-    dependence_gains,
+    expected_gains,
     implied_tables,
     measure_options,
     noise_weight,
@@ -53,7 +56,7 @@ from dpsynth.mechanisms.pairs import (
     share_weight,
     signal_power,
 )
-from dpsynth.model.estimation import one_way_estimates
+from dpsynth.model.estimation import one_way_estimates, one_way_variances
 from dpsynth.model.levels import nested_levels
 from dpsynth.privacy.curator import Curator
 
@@ -155,13 +158,17 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
         sigma=math.sqrt(len(domain) / power),
         resolutions=settings.resolutions,
         implied=implied_tables(domain, counts),
+        variances=one_way_variances(domain, one_ways, counts),
     )
     progress("choosing pairs", 0.0)
-    gains = dependence_gains(curator, options, budget * settings.selection)
+    gains = expected_gains(curator, options, budget * settings.selection, total=total)
     weight = noise_weight(total * math.sqrt(power)) if settings.penalty else 0.0
     chosen = _best_forest(options, gains, power, weight)
+    known, forecast = signal_power(curator, budget * settings.one_ways), Forecast(options, gains)
+    with_tree, _ = forecast.error(chosen, power, column_errors(domain, counts, known))
+    alone, _ = forecast.error((), power, column_errors(domain, counts, known + power))
     progress("choosing pairs", 1.0)
-    if not chosen:
+    if with_tree >= alone:
         return Measured((*one_ways, *measure_one_ways(curator, edge_budget, progress, purpose=INSTEAD)), ())
     return Measured(one_ways, measure_options(curator, [options[i] for i in chosen], edge_budget, progress))
 

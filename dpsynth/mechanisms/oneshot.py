@@ -3,19 +3,14 @@
 1. One-way marginals, denoised; nested resolutions of each column from them. They get 25 % of the budget
    first; the number of rows these suggest decides how much more they need (up to 70 % where rows are few).
 2. The distance of every pair from independence, at every resolution the noise could allow, by one Gaussian
-   act (5 %).
+   act (5 %); unless rows are so few that no pair would be measured however dependent.
 3. The pairs, and for each its resolution, of greatest gain less the error that their noise brings under
-   the best division of the rest of the budget; those are measured.
+   the best division of the rest of the budget; those are measured. What columns make better use of, they get.
 4. Where there are many rows for the noise, part of the budget of the pairs is kept for sets of three columns:
    a model of what was measured so far says what to expect of them, noisy distances from that are asked (5 %
    of that part), and the sets worth their noise are measured, by the same rule as the pairs.
 5. A network is fitted: every pair denoised, as many as fit in a junction tree, and the rows drawn from it
    polished towards all of them.
-
-The choice maximises ``sum e - Y**1.5 / sqrt(B)`` over subsets, where ``e`` is a pair's noisy distance,
-``y = (w * sqrt(2/pi) * cells)**(2/3)``, ``Y`` the sum of ``y`` and ``B`` the budget: with shares in
-proportion to ``y`` the second term is the expected L1 error of all tables. For a fixed price of a unit of
-``y`` each pair decides for itself; the price is found by bisection of ``price = 1.5 sqrt(Y / B)``.
 
 References: the selection is after SWIFT (google/dpsynth, unpublished) and PrivSyn (Zhang et al. 2021, section
 4), with resolutions, debiased scores and no limit by cliques; nothing is spent on larger marginals.
@@ -36,6 +31,7 @@ import numpy.typing as npt
 
 from dpsynth.domain import Domain
 from dpsynth.errors import GuaranteeError
+from dpsynth.mechanisms.choosing import TENTHS, Forecast, best_options, divide
 from dpsynth.mechanisms.mechanism import (
     AGAIN,
     INSTEAD,
@@ -43,18 +39,19 @@ from dpsynth.mechanisms.mechanism import (
     Mechanism,
     Progress,
     Stage,
+    column_errors,
     measure_one_ways,
     planned_one_ways,
 )
 from dpsynth.mechanisms.pairs import (
     COARSEST,
-    NOISE,
     PAIRS,
     PAIRS_AGAIN,
     RESOLUTIONS,
     SCORES,
     Option,
     dependence_gains,
+    expected_gains,
     implied_tables,
     measure_options,
     noise_weight,
@@ -70,7 +67,7 @@ from dpsynth.mechanisms.triples import (
     TRIPLES,
     triple_options,
 )
-from dpsynth.model.estimation import one_way_estimates
+from dpsynth.model.estimation import one_way_estimates, one_way_variances
 from dpsynth.model.levels import Level, nested_levels
 from dpsynth.model.structure import fit_model
 from dpsynth.privacy.curator import Curator, Measurement
@@ -84,6 +81,7 @@ _FEW_ROWS, _MANY_ROWS = (
     15_000.0,
     60_000.0,
 )  # signal below which nothing, and above which all is kept for triples
+_STRONG = 0.3  # distance from independence of a dependent pair, as a share of the rows
 _TRIPLES = 40  # sets of three columns that are typically worth measuring
 _SELECTION_OF_TRIPLES = Fraction(1, 20)
 _PUBLIC_SEED = 0  # of the rows that sets of three columns are compared with: post-processing
@@ -163,15 +161,30 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
         sigma=math.sqrt(_MEASURED * every / power),
         resolutions=settings.resolutions,
         implied=implied_tables(domain, counts),
+        variances=one_way_variances(domain, one_ways, counts),
     )
     progress("choosing pairs", 0.0)
-    gains = dependence_gains(curator, options, budget * settings.selection)
-    chosen = _best_subset(options, gains, power, noise_weight(total * math.sqrt(power)))
+    known = signal_power(curator, budget * share)
+
+    def division(gains: Floats) -> tuple[int, list[int]]:
+        return divide(
+            Forecast(options, gains),
+            power,
+            lambda more: column_errors(domain, counts, known + more),
+            lambda part: best_options(options, gains, part, noise_weight(total * math.sqrt(part))),
+        )
+
+    chosen: list[int] = []
+    if division(np.full(len(options), _STRONG * total))[0]:
+        tenths, chosen = division(expected_gains(curator, options, budget * settings.selection, total=total))
     progress("choosing pairs", 1.0)
     if not chosen:
-        again = measure_one_ways(curator, rest + kept, progress, purpose=INSTEAD)
+        again = measure_one_ways(curator, curator.left, progress, purpose=INSTEAD)
         return Measured((*one_ways, *again), ())
-    pairs = measure_options(curator, [options[i] for i in chosen], rest, progress)
+    pairs = measure_options(curator, [options[i] for i in chosen], rest * tenths / TENTHS, progress)
+    if tenths < TENTHS:
+        left = rest * (TENTHS - tenths) / TENTHS
+        one_ways = (*one_ways, *measure_one_ways(curator, left, progress, purpose=INSTEAD))
     if not kept:
         return Measured(one_ways, pairs)
     return Measured(one_ways, (*pairs, *_triples(curator, Measured(one_ways, pairs), levels, kept, progress)))
@@ -199,7 +212,7 @@ def _triples(
     chosen: list[int] = []
     if options:
         gains = dependence_gains(curator, options, budget * _SELECTION_OF_TRIPLES, purpose=SCORES_OF_TRIPLES)
-        chosen = _best_subset(options, gains, power, noise_weight(total * math.sqrt(power)))
+        chosen = best_options(options, gains, power, noise_weight(total * math.sqrt(power)))
     progress("choosing sets of three columns", 1.0)
     if chosen:
         best = [options[i] for i in chosen]
@@ -208,59 +221,6 @@ def _triples(
         )
     queries = [Option(p.query, np.zeros(p.query.shape, dtype=np.int64), 0.0) for p in so_far.tables]
     return measure_options(curator, queries, curator.left, progress, purpose=PAIRS_AGAIN)
-
-
-def _best_subset(options: Sequence[Option], gains: Floats, power: float, weight: float) -> list[int]:
-    """Return the options, at most one a pair, of greatest gain less the error of their noise."""
-    sizes = np.array([(weight * NOISE * o.query.cells) ** (2 / 3) for o in options])
-    pairs: dict[tuple[int, ...], list[int]] = {}
-    for i, option in enumerate(options):
-        pairs.setdefault(option.query.columns, []).append(i)
-    values = gains - sizes**1.5 / math.sqrt(power)
-    best = [int(values.argmax())] if values.size and values.max() > 0 else []
-    best_value = float(values[best].sum())
-    low, high = 0.0, float((gains / sizes).max(initial=0.0)) + 1.0
-    for _ in range(60):
-        unit_price = (low + high) / 2
-        net = gains - unit_price * sizes
-        leaders = [max(members, key=lambda i: float(net[i])) for members in pairs.values()]
-        chosen = [i for i in leaders if net[i] > 0]
-        used = float(sizes[chosen].sum())
-        value = float(gains[chosen].sum()) - used**1.5 / math.sqrt(power)
-        if value > best_value:
-            best, best_value = chosen, value
-        if unit_price < 1.5 * math.sqrt(used / power):
-            low = unit_price
-        else:
-            high = unit_price
-    return _climb(best, list(pairs.values()), gains, sizes, power)
-
-
-def _climb(
-    chosen: Sequence[int], pairs: Sequence[Sequence[int]], gains: Floats, sizes: Floats, power: float
-) -> list[int]:
-    """Change one pair at a time, to its best option or to none, for as long as that is worth something.
-
-    One price for all pairs takes or leaves pairs alike together; this takes some of them.
-    """
-    gains, sizes = np.append(gains, 0.0), np.append(sizes, 0.0)  # the last stands for: not measured
-    none = gains.size - 1
-    pair_of = np.empty(none, dtype=np.int64)
-    for pair, members in enumerate(pairs):
-        pair_of[list(members)] = pair
-    holds = np.full(len(pairs), none)
-    holds[pair_of[list(chosen)]] = list(chosen)
-    pair_of = np.concatenate([pair_of, np.arange(len(pairs))])
-    options = np.append(np.arange(none), np.full(len(pairs), none))
-    best = -math.inf
-    while True:
-        gain = gains[holds].sum() + gains[options] - gains[holds[pair_of]]
-        used = np.maximum(sizes[holds].sum() + sizes[options] - sizes[holds[pair_of]], 0.0)
-        values = gain - used**1.5 / math.sqrt(power)
-        step = int(values.argmax())
-        if values[step] <= best + 1e-9 * abs(best):
-            return [int(i) for i in holds if i != none]
-        best, holds[pair_of[step]] = float(values[step]), options[step]
 
 
 def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int) -> tuple[Stage, ...]:
@@ -274,7 +234,8 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
     most = [min(a * b, max((*settings.resolutions, COARSEST))) for a, b in pairs]
     least = min(min(a, 2) * min(b, 2) for a, b in pairs)
     smallest = 1 + (sum(map(share_weight, most)) - share_weight(min(most))) / share_weight(least)
-    instead = planned_one_ways(domain, budget, rows_per_unit, least_rest)
+
+    smallest_division = least_rest * float(1 - settings.larger) / TENTHS
 
     def sigma(share: float) -> float:
         return rows_per_unit / math.sqrt(budget * share)
@@ -300,18 +261,26 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             share=selection,
             sigma=(sigma(selection / len(pairs)), sigma(selection / options)),
             cells=options,
-            note="each pair of columns, at the resolutions the noise allows",
+            note="each pair of columns, at the resolutions the noise allows; none if rows are far too few",
         ),
         Stage(
             purpose=PAIRS,
-            acts=max(len(pairs), len(domain)),
+            acts=len(pairs),
             share=least_rest,
+            sigma=(sigma(most_rest), sigma(smallest_division / smallest)),
+            cells=sum(most),
+            note="at least this share, for the pairs worth their noise and the next",
+        ),
+        Stage(
+            purpose=INSTEAD,
+            acts=len(domain),
+            share=0.0,
             sigma=(
-                sigma(most_rest),
-                max(sigma(least_rest * float(1 - settings.larger) / smallest), instead.sigma[1]),
+                planned_one_ways(domain, budget, rows_per_unit, most_rest + selection).sigma[0],
+                planned_one_ways(domain, budget, rows_per_unit, smallest_division).sigma[1],
             ),
-            cells=max(sum(most), instead.cells),
-            note="at least this share, for the pairs worth their noise; if none is, columns again",
+            cells=sum(domain.sizes),
+            note="what columns make better use of than pairs; all that is left, if no pair is worth it",
         ),
         *(_plan_triples(settings, domain, sigma) if len(domain) > 2 and settings.larger else ()),
     )

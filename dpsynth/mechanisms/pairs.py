@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dpsynth.domain import Domain
 from dpsynth.mechanisms.mechanism import Progress
+from dpsynth.mechanisms.shrinkage import expected_distances
 from dpsynth.model.groups import group_sums, sum_groups
 from dpsynth.model.levels import Level
 from dpsynth.model.structure import fit_network
@@ -29,6 +30,7 @@ __all__ = [
     "SCORES",
     "Option",
     "dependence_gains",
+    "expected_gains",
     "implied_tables",
     "measure_options",
     "noise_weight",
@@ -72,6 +74,7 @@ def pair_options(
     sigma: float,
     resolutions: Sequence[int],
     implied: Mapping[tuple[int, int], Floats] | None = None,
+    variances: Sequence[Floats] | None = None,
 ) -> list[Option]:
     """Return the resolutions of all pairs, each pair's from coarse to fine.
 
@@ -85,13 +88,22 @@ def pair_options(
         sigma: Noise to expect in a cell, in rows.
         resolutions: Numbers of cells, increasing.
         implied: What to compare some pairs with, in rows at full resolution, instead of independent columns.
+        variances: Of the errors in ``counts``; zeros if not given.
     """
     known = implied or {}
+    doubts = variances or [np.zeros_like(c) for c in counts]
     return [
         option
         for pair in itertools.combinations(range(len(levels)), 2)
         for option in _options(
-            pair, levels, counts, total=total, sigma=sigma, resolutions=resolutions, implied=known.get(pair)
+            pair,
+            levels,
+            counts,
+            total=total,
+            sigma=sigma,
+            resolutions=resolutions,
+            implied=known.get(pair),
+            doubts=doubts,
         )
     ]
 
@@ -130,6 +142,7 @@ def _options(
     sigma: float,
     resolutions: Sequence[int],
     implied: Floats | None,
+    doubts: Sequence[Floats],
 ) -> list[Option]:
     first, second = pair
     at = [len(levels[first]) - 1, len(levels[second]) - 1]
@@ -157,11 +170,26 @@ def _options(
             product = np.outer(rows, columns) / total
         else:
             product = sum_groups(sum_groups(implied, a.groups, 0), b.groups, 1)
-        # E|Poisson(m) - m|, nearly: 2 m exp(-m) for small m, sqrt(2 m / pi) for large.
-        stray = np.where(product < 1.5, 2 * product * np.exp(-product), np.sqrt(2 * product / np.pi))
         query = Marginal(pair, (a.groups, b.groups))
-        options.append(Option(query, np.rint(product).astype(np.int64), float(stray.sum())))
+        errors = [
+            group_sums(g, doubts[c], s) for c, g, s in zip(pair, query.groups, query.shape, strict=True)
+        ]
+        stray = _stray(product, total, errors)
+        options.append(Option(query, np.rint(product).astype(np.int64), stray))
     return options
+
+
+def _stray(expected: Floats, total: float, errors: Sequence[Floats]) -> float:
+    """Return how far a table of independent columns is from ``expected``, by chance and the columns' errors.
+
+    Given its margins, a cell that expects ``m = a b / N`` rows has variance ``m (1 - a/N) (1 - b/N)``;
+    ``E|Poisson(m) - m|`` is nearly ``2 m exp(-m)`` for small ``m`` and ``sqrt(2 m / pi)`` for large.
+    """
+    rows, columns = expected.sum(axis=1) / total, expected.sum(axis=0) / total
+    chance = np.where(expected < 1.5, 2 * expected * np.exp(-expected), NOISE * np.sqrt(expected))
+    free = np.outer(np.maximum(1 - rows, 0.0), np.maximum(1 - columns, 0.0))
+    known = np.outer(errors[0], np.square(columns)) + np.outer(np.square(rows), errors[1])
+    return float(np.sqrt(np.square(chance) * free + NOISE**2 * known).sum())
 
 
 def dependence_gains(
@@ -180,21 +208,49 @@ def dependence_gains(
 
     Privacy: spends ``budget`` on one Gaussian act over all options, through :meth:`Curator.score`.
     """
-    references = {id(o.query): o.reference for o in options}
-    scores, _ = curator.score(
-        [o.query for o in options], lambda query: references[id(query)], budget=budget, purpose=purpose
-    )
-    runs = itertools.groupby(
-        zip(options, scores.tolist(), strict=True), key=lambda pair: pair[0].query.columns
-    )
-    rising = np.concatenate([_rising([score for _, score in run]) for _, run in runs])
+    rising, _ = _distances(curator, options, budget, purpose)
     stray = np.square([o.stray for o in options])
     gains: Floats = np.sqrt(np.maximum(np.square(np.maximum(rising, 0.0)) - stray, 0.0))
     return gains
 
 
+def expected_gains(curator: Curator, options: Sequence[Option], budget: Fraction, *, total: float) -> Floats:
+    """Return how far each option can be expected to be from its reference, in rows.
+
+    As :func:`dependence_gains`, but noisy distances are not taken at their word: a prior learned from all
+    of them says how far each is to be believed (:func:`.shrinkage.expected_distances`).
+
+    Args:
+        curator: Who answers.
+        options: As for :func:`dependence_gains`.
+        budget: What to spend.
+        total: Estimated number of rows.
+
+    Privacy: spends ``budget`` on one Gaussian act over all options, through :meth:`Curator.score`.
+    """
+    rising, noise = _distances(curator, options, budget, SCORES)
+    return expected_distances(rising, noise, np.array([o.stray for o in options]), 2.0 * total)
+
+
+def _distances(
+    curator: Curator, options: Sequence[Option], budget: Fraction, purpose: str
+) -> tuple[Floats, Floats]:
+    """Ask for distances; return them pooled, and the standard deviation of the noise left in each."""
+    references = {id(o.query): o.reference for o in options}
+    scores, sigma = curator.score(
+        [o.query for o in options], lambda query: references[id(query)], budget=budget, purpose=purpose
+    )
+    runs = itertools.groupby(
+        zip(options, scores.tolist(), strict=True), key=lambda pair: pair[0].query.columns
+    )
+    rising, members = np.hstack([_rising([score for _, score in run]) for _, run in runs])
+    return rising, sigma / np.sqrt(members)
+
+
 def _rising(values: Sequence[float]) -> Floats:
-    """Return the non-decreasing sequence nearest to ``values`` in least squares, by pooling neighbours.
+    """Return the non-decreasing sequence nearest to ``values``, and how many each value pools.
+
+    Nearest in least squares, by pooling neighbours; array of shape ``(2, values)``.
 
     Reference: Barlow, Bartholomew, Bremner, Brunk 1972, "Statistical Inference under Order Restrictions".
     """
@@ -205,7 +261,8 @@ def _rising(values: Sequence[float]) -> Floats:
             before, members = pools.pop()
             mean, size = (mean * size + before * members) / (size + members), size + members
         pools.append((mean, size))
-    return np.repeat([mean for mean, _ in pools], [size for _, size in pools])
+    sizes = [size for _, size in pools]
+    return np.repeat(np.array([[mean for mean, _ in pools], sizes], dtype=np.float64), sizes, axis=1)
 
 
 def measure_options(

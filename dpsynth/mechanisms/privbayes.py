@@ -119,7 +119,13 @@ def _run(settings: Settings, curator: Curator, progress: Progress) -> Measured:
     levels = [nested_levels(axis, c) for axis, c in zip(domain, counts, strict=True)]
     rest = budget * (1 - share - settings.selection)
     sigma = math.sqrt((len(domain) - 1) / signal_power(curator, rest))
-    options = pair_options(levels, counts, total=total, sigma=sigma, resolutions=RESOLUTIONS)
+    options = pair_options(
+        levels,
+        counts,
+        total=total,
+        sigma=sigma,
+        resolutions=RESOLUTIONS,
+    )
     progress("choosing parents", 0.0)
     gains = dependence_gains(curator, options, budget * settings.selection)
     useful = min(settings.largest, int(total / (settings.theta * NOISE * sigma)))

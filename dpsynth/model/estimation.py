@@ -27,7 +27,7 @@ from dpsynth.model.observations import TableObservation, observed_tables
 from dpsynth.model.stages import ALL_STAGES, Stages
 from dpsynth.privacy.curator import Measurement
 
-__all__ = ["estimate_marginals", "one_way_estimates"]
+__all__ = ["estimate_marginals", "one_way_estimates", "one_way_variances"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,6 +46,23 @@ def one_way_estimates(domain: Domain, one_ways: Sequence[Measurement]) -> tuple[
         for axis, o in zip(domain, observed, strict=True)
     ]
     return total, counts
+
+
+def one_way_variances(
+    domain: Domain, one_ways: Sequence[Measurement], counts: Sequence[Floats]
+) -> list[Floats]:
+    """Return about what the variance of the error in each denoised count is.
+
+    The error of a cell of ``c`` rows, denoised from noise of standard deviation ``s``, is taken to be
+    ``0.7 min(s, c / 0.8)``: empty cells are found to be empty, and neighbours help.
+
+    Args:
+        domain: The columns.
+        one_ways: One or more measurements of each column, at full resolution.
+        counts: What :func:`one_way_estimates` made of them.
+    """
+    observed = _observe_columns(domain, one_ways)
+    return [0.5 * np.minimum(o.variance, np.square(c / 0.8)) for o, c in zip(observed, counts, strict=True)]
 
 
 def estimate_marginals(

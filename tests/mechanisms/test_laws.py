@@ -43,9 +43,9 @@ GUARANTEES = [
 def purpose_in_plan(purpose, stages):
     """The stage an entry belongs to: measuring again takes the place of the stage that bought nothing."""
     named = {s.purpose: s for s in stages}
-    if purpose == INSTEAD and PAIRS not in named:
-        return stages[-1]
-    return named[{INSTEAD: PAIRS, PAIRS_AGAIN: TRIPLES}.get(purpose, purpose)]
+    if purpose == INSTEAD and INSTEAD not in named:
+        return named.get(PAIRS, stages[-1])
+    return named[{PAIRS_AGAIN: TRIPLES}.get(purpose, purpose)]
 
 
 class Laws:
