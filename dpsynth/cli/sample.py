@@ -60,6 +60,22 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    croissant: Annotated[
+        bool,
+        typer.Option("--croissant", help="Also write FILE.croissant.json: metadata in MLCommons' Croissant."),
+    ] = False,
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", metavar="URL", help="For the metadata: the licence.", show_default=False),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="TEXT", help="For the metadata: a name.", show_default="FILE's"),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="For the metadata: where it appears.", show_default=False),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -72,9 +88,16 @@ def sample(
     if out.suffix.lower() not in {".csv", ".parquet"}:
         raise InputError(f"{out}: unknown kind of table; end the name in .csv or .parquet")
     require_room(out, force=force, keep=(release,))
+    described = out.with_name(f"{out.name}.croissant.json")
+    if croissant:
+        require_room(described, force=force, keep=(release,))
+    elif licence or name or url:
+        raise InputError("--licence, --name and --url are for the metadata that --croissant writes; add it")
     from dpsynth.cli.where import conditions_of  # noqa: PLC0415  -- lazy, as below
     from dpsynth.data.writing import write_table  # noqa: PLC0415  -- lazy: `--help` needs no tables
     from dpsynth.release import bundle  # noqa: PLC0415  -- lazy, as above
+    from dpsynth.release.croissant import croissant_of  # noqa: PLC0415  -- lazy, as above
+    from dpsynth.release.documents import dump  # noqa: PLC0415  -- lazy, as above
 
     chosen = secrets.randbits(63) if seed is None else seed
     with screen.progress() as report:
@@ -85,6 +108,25 @@ def sample(
         table = found.sample(rows, seed=chosen, method=method.value, frame="pandas", where=conditions)
         with replacing(out) as file:
             write_table(table, file, found.schema, progress=lambda done: report("writing rows", done))
+            metadata = (
+                croissant_of(
+                    file,
+                    found.schema,
+                    found.statement,
+                    file_name=out.name,
+                    rows=len(table),
+                    seed=chosen,
+                    where=where or (),
+                    name=name,
+                    licence=licence,
+                    url=url,
+                )
+                if croissant
+                else {}
+            )
+        if croissant:
+            with replacing(described) as file:
+                file.write_bytes(dump(metadata))
     screen.show(
         {
             "table": str(out),
@@ -93,6 +135,8 @@ def sample(
             "seed": chosen,
             "method": method.value,
             "where": where or [],
+            **({"croissant": str(described)} if croissant else {}),
         },
-        f"Wrote {out}: {len(table):,} rows, {len(table.columns)} columns (seed {chosen})",
+        f"Wrote {out}: {len(table):,} rows, {len(table.columns)} columns (seed {chosen})"
+        + (f"\nWrote {described}" if croissant else ""),
     )

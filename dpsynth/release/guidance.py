@@ -28,7 +28,7 @@ def guidance_of(statement: Statement) -> list[dict[str, Any]]:
 
 def _guarantee(statement: Statement) -> tuple[tuple[str, ...], ...]:
     enforced = "enforced-unit" in statement.assumptions
-    booked = getattr(statement, "book", None) is not None
+    booked = statement.book is not None
     return (
         (
             "top",

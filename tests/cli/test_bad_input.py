@@ -91,6 +91,8 @@ REFUSED = {
     "sample ending": ((*SAMPLE, "--out", "x.xlsx"), ".parquet"),
     "sample method": ((*SAMPLE, "--out", "x.csv", "--method", "best"), "systematic"),
     "sample over release": ((*SAMPLE[:1], "release.csv", "--out", "release.csv", "--force"), "the input"),
+    "licence without metadata": ((*SAMPLE, "--out", "x.csv", "--licence", "MIT"), "--croissant"),
+    "metadata exists": ((*SAMPLE, "--out", "there.csv", "--croissant"), "there.csv.croissant.json"),
     "sample exists": ((*SAMPLE, "--out", "table.csv"), "--force"),
 }
 
@@ -102,6 +104,7 @@ def bad_files(folder: Path) -> Path:
     (folder / "todo.yaml").write_text(schema.replace("upper: 99", "upper: !REVIEW 99"))
     (folder / "other.csv").write_text("age,ward\n1,north\n")
     (folder / "bad.dpsynth").write_bytes((folder / "table.dpsynth").read_bytes()[:500])
+    (folder / "there.csv.croissant.json").write_text("{}")
     (folder / "table.svg").write_text("<svg/>")
     (folder / "release.png").write_bytes((folder / "table.dpsynth").read_bytes())
     (folder / "release.csv").write_bytes((folder / "table.dpsynth").read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from pathlib import Path
@@ -318,3 +319,15 @@ def test_a_passphrase_is_asked_for_at_a_terminal(
 
     assert _passphrase(None, new=True) == _passphrase(None, new=False) == b"open sesame"
     assert asked == [("Passphrase", True, True), ("Passphrase", True, False)]
+
+
+def test_metadata_is_written_beside_the_table(run: Run, folder: Path) -> None:
+    arguments = ("sample", "table.dpsynth", "-n", "20", "--out", "new.parquet", "--croissant")
+    result = run(*arguments, "--licence", "CC0-1.0", "--name", "Visits", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["croissant"] == "new.parquet.croissant.json"
+    content = json.loads((folder / "new.parquet.croissant.json").read_text(encoding="utf-8"))
+    digest = hashlib.sha256((folder / "new.parquet").read_bytes()).hexdigest()
+    assert content["distribution"][0]["sha256"] == digest
+    assert (content["name"], content["license"]) == ("Visits", "CC0-1.0")
+    assert "Wrote new.parquet.croissant.json" in run(*arguments, "--force").stdout
