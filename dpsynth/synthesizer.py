@@ -19,10 +19,11 @@ from dpsynth.data.withheld import emptied
 from dpsynth.domain import Domain
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage, Terms, Workload
-from dpsynth.mechanisms.mechanism import ignore_progress, useful_rows
+from dpsynth.mechanisms.mechanism import ignore_progress, planned, useful_rows
 from dpsynth.model.structure import LARGEST_CLIQUE, fit_model, processing_of
-from dpsynth.privacy.curator import Backend, Curator, calculus_of
-from dpsynth.privacy.guarantee import Calculus, Guarantee
+from dpsynth.planning import BoundCost, Plan
+from dpsynth.privacy.curator import Curator
+from dpsynth.privacy.guarantee import Adjacency, Backend, Guarantee, calculus_of
 from dpsynth.privacy.ledger import Ledger
 from dpsynth.release.release import Release
 from dpsynth.release.statement import Statement
@@ -36,135 +37,6 @@ _BYTES_A_ROW_AND_COLUMN = 24  # text as read, codes, and one key while counting
 _BOUNDS = (1, 2, 5, 10)  # of rows per unit, shown beside the schema's own
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundCost:
-    """What a bound on rows per unit costs in noise.
-
-    Attributes:
-        max_rows: The bound.
-        sigma: Least and largest noise of a one-way marginal, in rows.
-        useful_rows: As in :class:`Plan`, under this bound.
-    """
-
-    max_rows: int
-    sigma: tuple[float, float]
-    useful_rows: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a fit will ask and what it will cost, before any row is read.
-
-    Attributes:
-        guarantee: What is promised.
-        calculus: ``"gdp"`` (the budget is ``mu**2``) or ``"zcdp"`` (it is ``rho``).
-        budget: The whole budget in that currency, rounded down.
-        mechanism: Name of the mechanism.
-        stages: What will be asked, in order.
-        columns: Number of columns that are measured.
-        model_bytes: Most memory for tables of the model and the measurements.
-        row_bytes: Memory for each row of the private table.
-        useful_rows: Number of rows from which on half of the columns' one-way marginals are expected to be
-            off by at most a tenth (in total variation), for noise alone.
-        warnings: What the user should know before anything is spent.
-        bounds: What ``max_rows`` costs: one record for each of a few bounds and for the schema's own; none
-            where the unit is a row.
-    """
-
-    guarantee: Guarantee
-    calculus: Calculus
-    budget: float
-    mechanism: str
-    stages: tuple[Stage, ...]
-    columns: int
-    model_bytes: int
-    row_bytes: int
-    useful_rows: int
-    warnings: tuple[str, ...] = ()
-    bounds: tuple[BoundCost, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plan as plain JSON values."""
-        return {
-            "epsilon": self.guarantee.epsilon,
-            "delta": self.guarantee.delta,
-            "unit": self.guarantee.unit,
-            "rows_per_unit": self.guarantee.rows_per_unit,
-            "calculus": self.calculus,
-            "budget": self.budget,
-            "mechanism": self.mechanism,
-            "columns": self.columns,
-            "model_bytes": self.model_bytes,
-            "row_bytes": self.row_bytes,
-            "useful_rows": self.useful_rows,
-            "warnings": list(self.warnings),
-            "stages": [
-                {
-                    "purpose": s.purpose,
-                    "acts": s.acts,
-                    "share": s.share,
-                    "price": s.share * self.budget,
-                    "sigma": list(s.sigma) if any(s.sigma) else None,
-                    "cells": s.cells,
-                    "note": s.note,
-                }
-                for s in self.stages
-            ],
-            "bounds": [
-                {"max_rows": b.max_rows, "sigma": list(b.sigma), "useful_rows": b.useful_rows}
-                for b in self.bounds
-            ],
-        }
-
-    def __str__(self) -> str:
-        unit = "mu^2" if self.calculus == "gdp" else "rho"
-        lines = [
-            f"Plan: {self.mechanism} over {self.columns} columns",
-            f"  {self.guarantee}",
-            f"  budget {unit} = {self.budget:.6g}; no row has been read",
-            "",
-            f"  {'what is measured':<38}{'acts':>6}{'share':>8}{'noise sigma':>16}{'numbers':>10}",
-        ]
-        for s in self.stages:
-            sigma = "by lot"
-            if any(s.sigma):
-                low, high = (f"{bound:.3g}" for bound in s.sigma)
-                sigma = low if low == high else f"{low} to {high}"
-            at_most = "<=" if s.note else ""
-            acts, cells = f"{at_most}{s.acts}", f"{at_most}{s.cells}"
-            lines.append(f"  {s.purpose:<38}{acts:>6}{s.share:>8.0%}{sigma:>16}{cells:>10}")
-            if s.note:
-                lines.append(f"    {s.note}")
-        lines += [
-            "",
-            "  sigma is in rows: a count is off by more than 2 sigma one time in twenty",
-            f"  memory: at most {_megabytes(self.model_bytes)} for the model; for each 100,000 rows "
-            + _megabytes(self.row_bytes * 100_000),
-            f"  one-way marginals are within a tenth, noise alone, from about {self.useful_rows:,} rows on",
-            *self._bound(),
-            *(f"  warning: {warning}" for warning in self.warnings),
-        ]
-        return "\n".join(lines)
-
-    def _bound(self) -> list[str]:
-        """Say what the bound on rows per unit costs, and how to learn what it loses."""
-        if not self.bounds:
-            return []
-        unit, own = self.guarantee.unit, self.guarantee.rows_per_unit
-        table = [("max_rows", "noise sigma, one-way", "useful from rows")]
-        for b in self.bounds:
-            mark = " (this plan)" if b.max_rows == own else ""
-            low, high = (f"{bound:.3g}" for bound in b.sigma)
-            table.append((f"{b.max_rows}{mark}", f"{low} to {high}", f"{b.useful_rows:,}"))
-        buy = f"dpsynth suggest-max-rows DATA --unit {unit} --epsilon E --delta D"
-        return [
-            "",
-            f"  the bound of {own:,} rows of one {unit} multiplies all noise by {own:,}:",
-            *(f"    {bound:<24}{sigma:>22}{rows:>18}" for bound, sigma, rows in table),
-            f"  how many rows it drops is private; an estimate can be bought: {buy}",
-        ]
-
-
 @dataclass(frozen=True, slots=True, init=False)
 class Synthesizer:
     """A schema, a guarantee and a mechanism, checked to fit together.
@@ -172,20 +44,24 @@ class Synthesizer:
     Args:
         schema: What is publicly known of the table.
         epsilon: Of the guarantee, in (0, 10000].
-        delta: Of the guarantee, in (0, 1).
-        mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`, or a mechanism of your own. The default
-            has the least error on most of the benchmark's tables and budgets (docs/method.md).
+        delta: Of the guarantee, in [0, 1). 0 is pure epsilon: Laplace noise, and choices by lot.
+        mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`, or a mechanism of your own. The default is
+            ``oneshot``, which has the least error on most of the benchmark's tables and budgets
+            (docs/method.md), and ``mst`` where delta is 0.
         workload: The marginals that matter, or how the command line writes them (``"all-3-way"``,
             ``"target:COLUMN"``, a YAML file); for mechanisms that take one.
         model_size: Most memory for the model's tables in MB, for mechanisms that take it.
         seconds: Time after which the mechanism spends what is left at once, for mechanisms that take it.
         noise: ``"exact"``: exactly rounded Gaussian noise, accounted in GDP. ``"opendp"``: OpenDP's
-            discrete Gaussian, accounted in zCDP; slower, and with more noise at the same guarantee.
+            discrete Gaussian, accounted in zCDP; slower, and with more noise at the same guarantee. Where
+            delta is 0, either one's discrete Laplace.
+        adjacency: What is protected: that a unit is in the table or not (``"add-remove"``), or which unit's
+            rows are in its place (``"replace-one"``, at more noise).
 
     Raises:
         GuaranteeError: epsilon or delta is out of range.
-        InputError: an unknown mechanism or noise, terms that the mechanism does not take, or a workload that
-            does not fit the schema.
+        InputError: an unknown mechanism or noise, a mechanism that needs a delta where delta is 0, terms that
+            the mechanism does not take, or a workload that does not fit the schema.
 
     Example:
         >>> import pandas as pd
@@ -208,12 +84,15 @@ class Synthesizer:
         *,
         epsilon: float,
         delta: float,
-        mechanism: str | Mechanism = "oneshot",
+        mechanism: str | Mechanism | None = None,
         workload: Workload | str | None = None,
         model_size: float | None = None,
         seconds: float | None = None,
         noise: Backend = "exact",
+        adjacency: Adjacency = "add-remove",
     ) -> None:
+        if mechanism is None:
+            mechanism = "mst" if delta == 0 else "oneshot"
         named = isinstance(mechanism, str) and mechanism in MECHANISMS
         if not named and not isinstance(mechanism, Mechanism):
             near = difflib.get_close_matches(str(mechanism), MECHANISMS, 1)
@@ -222,13 +101,17 @@ class Synthesizer:
         if noise not in ("exact", "opendp"):
             raise InputError(f"noise={noise!r} is neither 'exact' nor 'opendp'")
         unit = schema.privacy_unit if isinstance(schema.privacy_unit, str) else schema.privacy_unit.column
-        guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=schema.max_rows)
+        guarantee = Guarantee(
+            epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=schema.max_rows, adjacency=adjacency
+        )
         object.__setattr__(self, "schema", schema)
         object.__setattr__(self, "guarantee", guarantee)
         wanted = Workload.parse(workload) if isinstance(workload, str) else workload
         if wanted is not None:
             wanted.resolve(Codec(schema).domain)
         chosen = mechanism if isinstance(mechanism, Mechanism) else MECHANISMS[mechanism]
+        if calculus_of(noise, delta) == "pure":
+            chosen = _pure(chosen)
         terms = Terms(workload=wanted, model_size=model_size, seconds=seconds)
         object.__setattr__(self, "mechanism", chosen.under(terms))
         object.__setattr__(self, "noise", noise)
@@ -245,12 +128,11 @@ class Synthesizer:
 
         Privacy: free; a function of the schema and the guarantee.
         """
-        calculus: Calculus = "gdp" if self.noise == "exact" else "zcdp"
+        calculus = calculus_of(self.noise, self.guarantee.delta)
         budget = self.guarantee.budget(calculus)
         domain = Codec(self.schema).domain
-        power = budget if calculus == "gdp" else 2 * budget
-        stages = self.mechanism.plan(domain, power, self.guarantee.rows_per_unit)
-        needed = useful_rows(domain, power * stages[0].share, self.guarantee.rows_per_unit)
+        stages = planned(self.mechanism, domain, self.guarantee, calculus)
+        needed = self._useful(domain, budget * stages[0].share, self.guarantee.rows_per_unit)
         warnings = [stage.warning for stage in stages if stage.warning]
         if needed > (_MANY_ROWS if rows is None else rows):
             warnings.append(
@@ -268,17 +150,24 @@ class Synthesizer:
             row_bytes=_BYTES_A_ROW_AND_COLUMN * len(self.schema.columns),
             useful_rows=needed,
             warnings=tuple(warnings),
-            bounds=tuple(self._bounds(domain, power, stages[0])),
+            bounds=tuple(self._bounds(domain, budget, stages[0])),
         )
 
-    def _bounds(self, domain: Domain, power: float, first: Stage) -> Iterator[BoundCost]:
+    def _useful(self, domain: Domain, budget: float, bound: int) -> int:
+        """Return from how many rows on one-way marginals with so much budget are useful, under a bound."""
+        calculus, sides = calculus_of(self.noise, self.guarantee.delta), self.guarantee.sides
+        if calculus == "pure":
+            return useful_rows(domain, budget, sides * bound, calculus)
+        return useful_rows(domain, budget * (1 if calculus == "gdp" else 2) / sides, bound)
+
+    def _bounds(self, domain: Domain, budget: float, first: Stage) -> Iterator[BoundCost]:
         """Give what a few bounds on rows per unit would cost: noise is in proportion to the bound."""
         if isinstance(self.schema.privacy_unit, str):
             return
         own = self.guarantee.rows_per_unit
         for bound in sorted({*_BOUNDS, own}):
             low, high = (sigma * bound / own for sigma in first.sigma)
-            rows = useful_rows(domain, power * first.share, bound)
+            rows = self._useful(domain, budget * first.share, bound)
             yield BoundCost(max_rows=bound, sigma=(low, high), useful_rows=rows)
 
     @emptied
@@ -362,6 +251,20 @@ class Synthesizer:
         )
 
 
+def _pure(mechanism: Mechanism) -> Mechanism:
+    """Return what takes a mechanism's place where delta is 0.
+
+    Raises:
+        InputError: nothing does; names the mechanisms that have a pure form.
+    """
+    if mechanism.pure is None:
+        able = ", ".join(name for name, known in MECHANISMS.items() if known.pure is not None)
+        raise InputError(
+            f"mechanism {mechanism.name!r} needs a delta above 0; with delta=0 choose one of {able}"
+        )
+    return mechanism.pure
+
+
 def _model_bytes(domain: Domain, stages: tuple[Stage, ...]) -> int:
     """Return a generous bound on the memory of measured tables and of the model, in bytes."""
     cells = sum(s.cells for s in stages) + sum(domain.sizes)
@@ -373,7 +276,3 @@ def _model_bytes(domain: Domain, stages: tuple[Stage, ...]) -> int:
     if domain.rules:
         cliques += 4 * sum(table.size for table in support_of(domain.sizes, domain.rules).allowed)
     return 8 * (4 * cells + denoising + cliques)
-
-
-def _megabytes(size: float) -> str:
-    return f"{max(1, round(size / 2**20))} MB"

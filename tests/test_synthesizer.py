@@ -174,7 +174,7 @@ def test_a_delta_out_of_range_is_refused(delta):
 
 @pytest.mark.parametrize(
     ("mechanism", "message"),
-    [("mts", "did you mean 'mst'"), ("", "is none of"), (None, "is none of"), ("MST!", "none of")],
+    [("mts", "did you mean 'mst'"), ("", "is none of"), ("MST!", "none of")],
 )
 def test_an_unknown_mechanism_is_refused(mechanism, message):
     with pytest.raises(InputError, match=message):
@@ -429,3 +429,59 @@ def test_no_other_method_lets_counts_out():
         *("backend", "budget", "calculus", "delta_aside", "domain", "entries", "guarantee", "left", "spent"),
         *("close", "measure", "score", "select"),
     }
+
+
+@pytest.mark.parametrize("noise", ["exact", "opendp"])
+@pytest.mark.parametrize("mechanism", [None, "independent", "mst", "privbayes"])
+def test_pure_epsilon_end_to_end(mechanism, noise, tmp_path):
+    """delta 0: planned, fitted, stated, saved, read and verified without any delta."""
+    synth = synthesizer(epsilon=2.0, delta=0, mechanism=mechanism, noise=noise)
+    plan = synth.plan(rows=10**6)
+    assert (plan.calculus, plan.budget, plan.mechanism) == ("pure", 2.0, mechanism or "mst")
+    assert "budget epsilon = 2" in str(plan)
+    release = synth.fit(frame())
+    statement = release.statement
+    assert (statement.calculus, statement.guarantee.delta) == ("pure", 0)
+    assert statement.epsilon_spent <= 2.0
+    assert statement.spent >= Fraction(999, 1000) * 2
+    release.save(tmp_path / "r.dpsynth")
+    report = verify(tmp_path / "r.dpsynth")
+    assert report.passed, str(report)
+    assert load(tmp_path / "r.dpsynth").sample(20, seed=1).shape[0] == 20
+
+
+@pytest.mark.parametrize("mechanism", ["oneshot", "aim", "fixed"])
+def test_what_needs_a_delta_is_refused_under_pure_epsilon(mechanism):
+    with pytest.raises(InputError, match=r"needs a delta above 0; .* one of mst, privbayes, independent"):
+        synthesizer(delta=0, mechanism=mechanism)
+
+
+def test_the_default_mechanism_follows_delta():
+    assert synthesizer(mechanism=None).mechanism.name == "oneshot"
+    assert synthesizer(mechanism=None, delta=0).mechanism.name == "mst"
+    with pytest.raises(InputError, match="'mst' takes no seconds"):
+        synthesizer(mechanism=None, delta=0, seconds=1.0)
+
+
+@pytest.mark.parametrize("delta", [1e-6, 0])
+def test_a_replaced_unit_is_planned_and_stated(delta, tmp_path):
+    options = {"epsilon": 2.0, "delta": delta, "mechanism": "mst"}
+    usual = synthesizer(**options).plan()
+    synth = synthesizer(adjacency="replace-one", **options)
+    plan = synth.plan()
+    factor = 2 if delta == 0 else 2**0.5
+    assert plan.stages[0].sigma == pytest.approx([factor * s for s in usual.stages[0].sigma], rel=0.2)
+    assert plan.useful_rows == pytest.approx(factor * usual.useful_rows, rel=0.05)
+    assert plan.to_dict()["adjacency"] == "replace-one"
+    assert "adjacency" not in usual.to_dict()
+    assert "multiplies the noise of counts by" in str(plan)
+    assert "replaced" not in str(usual)
+    release = synth.fit(frame())
+    assert release.statement.guarantee.adjacency == "replace-one"
+    release.save(tmp_path / "r.dpsynth")
+    assert verify(tmp_path / "r.dpsynth").passed
+
+
+def test_an_adjacency_has_two_names():
+    with pytest.raises(GuaranteeError, match="neither 'add-remove' nor 'replace-one'"):
+        synthesizer(adjacency="swap")

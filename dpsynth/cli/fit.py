@@ -9,6 +9,8 @@ from warnings import catch_warnings
 import typer
 
 from dpsynth.cli.options import (
+    Adjacency,
+    AdjacencyName,
     AsJson,
     BookFile,
     DatasetName,
@@ -58,11 +60,12 @@ def fit(
             show_default=False,
         ),
     ],
-    mechanism: MechanismName = "oneshot",
+    mechanism: MechanismName = None,
     workload: WorkloadText = None,
     model_size: ModelSize = None,
     seconds: Seconds = None,
     noise: Noise = NoiseName.exact,
+    adjacency: Adjacency = AdjacencyName.add_remove,
     book: BookFile = None,
     dataset: DatasetName = None,
     force: Force = False,
@@ -76,6 +79,7 @@ def fit(
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     terms = {"workload": workload, "model_size": model_size, "seconds": seconds}
+    terms["adjacency"] = adjacency.value
     synth = configure(schema, epsilon, delta, mechanism, noise, **terms)
     _require_reviewed(synth.schema)
     warnings = synth.plan().warnings
@@ -102,6 +106,7 @@ def fit(
                 "delta": statement.guarantee.delta,
                 "unit": statement.guarantee.unit,
                 "rows_per_unit": statement.guarantee.rows_per_unit,
+                **({"adjacency": adjacency.value} if statement.guarantee.sides == 2 else {}),
             },
             "epsilon_spent": statement.epsilon_spent,
             "acts": len(statement.entries),
@@ -111,7 +116,8 @@ def fit(
         },
         f"Wrote {out}\n"
         f"{hung(f'  {statement.guarantee}', 2)}\n"
-        f"  spent: epsilon {statement.epsilon_spent:.6g} in {len(statement.entries)} acts ({mechanism})\n"
+        f"  spent: epsilon {statement.epsilon_spent:.6g} in {len(statement.entries)} acts "
+        f"({statement.mechanism})\n"
         f"  rows: about {round(release.model.total):,} (a noisy number)\n"
         f"{booked}"
         f"Next: dpsynth verify {out}\n"

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Adjacency",
+    "AdjacencyName",
     "AsJson",
     "Book",
     "BookFile",
@@ -32,6 +34,13 @@ class NoiseName(StrEnum):
 
     exact = "exact"
     opendp = "opendp"
+
+
+class AdjacencyName(StrEnum):
+    """Which tables are neighbours."""
+
+    add_remove = "add-remove"
+    replace_one = "replace-one"
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
@@ -65,16 +74,22 @@ Delta = Annotated[
     typer.Option(
         "--delta",
         metavar="D",
-        help="Of the guarantee; far below one over the number of people.",
+        help="Of the guarantee; far below one over the number of people. 0: pure epsilon.",
         show_default=False,
     ),
 ]
+Adjacency = Annotated[
+    AdjacencyName,
+    typer.Option("--adjacency", help="Whether a person comes or goes, or replaces another (more noise)."),
+]
 MechanismName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--mechanism",
         metavar="NAME",
-        help="What to measure: oneshot, aim, mst, privbayes, fixed or independent.",
+        help="What to measure: oneshot, aim, mst, privbayes, fixed or independent.  "
+        "[default: oneshot; mst where delta is 0]",
+        show_default=False,
     ),
 ]
 WorkloadText = Annotated[
@@ -97,5 +112,8 @@ Seconds = Annotated[
 ]
 Noise = Annotated[
     NoiseName,
-    typer.Option("--noise", help="Exactly rounded Gaussian, or OpenDP's discrete Gaussian (slower)."),
+    typer.Option(
+        "--noise",
+        help="Exactly rounded Gaussian (delta 0: discrete Laplace), or OpenDP's discrete ones (slower).",
+    ),
 ]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dpsynth.cli.options import (
+    Adjacency,
+    AdjacencyName,
     AsJson,
     Delta,
     Epsilon,
@@ -35,7 +37,7 @@ def plan(
     schema: SchemaFile,
     epsilon: Epsilon,
     delta: Delta,
-    mechanism: MechanismName = "oneshot",
+    mechanism: MechanismName = None,
     workload: WorkloadText = None,
     model_size: ModelSize = None,
     seconds: Seconds = None,
@@ -44,18 +46,20 @@ def plan(
         typer.Option("--rows", metavar="N", help="A public guess of the number of rows, for warnings."),
     ] = None,
     noise: Noise = NoiseName.exact,
+    adjacency: Adjacency = AdjacencyName.add_remove,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a fit will measure, at what price and with how much memory. No row is read."""
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     terms = {"workload": workload, "model_size": model_size, "seconds": seconds}
+    terms["adjacency"] = adjacency.value
     found = configure(schema, epsilon, delta, mechanism, noise, **terms).plan(rows=rows)
     screen.show(found.to_dict(), "\n".join(hung(line, 4) for line in str(found).splitlines()))
 
 
 def configure(
-    schema: Path, epsilon: float, delta: float, mechanism: str, noise: NoiseName, **terms: Any
+    schema: Path, epsilon: float, delta: float, mechanism: str | None, noise: NoiseName, **terms: Any
 ) -> Synthesizer:
     """Read a schema and join it with a guarantee, a mechanism and the terms it is to keep.
 

@@ -17,6 +17,7 @@ from dpsynth.domain import Domain
 from dpsynth.errors import InputError
 from dpsynth.mechanisms.workload import Workload
 from dpsynth.privacy.curator import Curator, Marginal, Measurement
+from dpsynth.privacy.guarantee import Calculus, Guarantee
 
 __all__ = [
     "Measured",
@@ -28,6 +29,8 @@ __all__ = [
     "measure_one_ways",
     "one_way",
     "one_way_budgets",
+    "planned",
+    "size_rule",
     "useful_rows",
 ]
 
@@ -52,6 +55,7 @@ class Stage:
             Zeros for choices by lot, which are noisy in another way.
         cells: Most noisy numbers they return together.
         note: What decides the open points.
+        distances: Whether the numbers are distances, of which a replaced unit moves each by two rows of one.
         warning: What the user should know before anything is spent.
     """
 
@@ -62,6 +66,7 @@ class Stage:
     cells: int
     note: str = ""
     warning: str = ""
+    distances: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +117,8 @@ class Mechanism:
         run: ``(curator, progress) -> measurements``; may spend all that the curator has left.
         takes: Names of the terms it can be asked to keep.
         adapt: ``terms -> mechanism``, for one that takes any.
+        pure: What takes its place under pure epsilon (delta 0), with a plan whose budget is epsilon and whose
+            ``rows_per_unit`` is the most by which a unit moves a table in L1; None if it needs a delta.
     """
 
     name: str
@@ -120,6 +127,7 @@ class Mechanism:
     run: Callable[[Curator, Progress], Measured]
     takes: tuple[str, ...] = ()
     adapt: Callable[[Terms], Mechanism] | None = None
+    pure: Mechanism | None = None
 
     def under(self, terms: Terms) -> Mechanism:
         """Return this mechanism under a user's terms.
@@ -140,16 +148,46 @@ def one_way(domain: Domain, column: int) -> Marginal:
     return Marginal((column,), (np.arange(domain.axes[column].size),))
 
 
-def one_way_budgets(domain: Domain, budget: Fraction) -> list[Fraction]:
-    """Divide a budget among the columns in proportion to ``size**(2/3)``.
+def planned(
+    mechanism: Mechanism, domain: Domain, guarantee: Guarantee, calculus: Calculus
+) -> tuple[Stage, ...]:
+    """Return the plan of a mechanism (under pure epsilon: of its pure form) for the whole of a guarantee.
+
+    Raises:
+        GuaranteeError: the guarantee affords nothing in this calculus.
+    """
+    budget, sides, unit = guarantee.budget(calculus), guarantee.sides, guarantee.rows_per_unit
+    if calculus == "pure":
+        return mechanism.plan(domain, budget, sides * unit)
+    stages = mechanism.plan(domain, budget * (1 if calculus == "gdp" else 2) / sides, unit)
+    factor = math.sqrt(sides)  # a count moves by that much more, a distance by this again
+    return tuple(
+        dataclasses.replace(s, sigma=(s.sigma[0] * factor, s.sigma[1] * factor)) if s.distances else s
+        for s in stages
+    )
+
+
+def size_rule(calculus: Calculus) -> float:
+    """Return the power of a table's size that its share of a budget is in proportion to.
+
+    The error of ``n`` cells is ``n sigma``, and ``sigma`` is in proportion to ``share**-(1/2)`` in GDP and
+    zCDP, to ``1/share`` in pure epsilon: the sum of errors is least at ``n**(2/3)`` and at ``n**(1/2)``.
+    """
+    return 1 / 2 if calculus == "pure" else 2 / 3
+
+
+def one_way_budgets(domain: Domain, budget: Fraction, calculus: Calculus = "gdp") -> list[Fraction]:
+    """Divide a budget among the columns in proportion to ``size**(2/3)``, in pure epsilon ``size**(1/2)``.
 
     The expected L1 error of a measured table of ``n`` cells is about ``n * sigma``; under ``sum of
-    1/sigma**2 = budget`` the sum over columns is least for shares proportional to ``n**(2/3)``. Sizes above
-    1024 count as 1024, so that one column of very many categories does not take everything.
+    1/sigma**2 = budget`` the sum over columns is least for shares proportional to ``n**(2/3)``; see
+    :func:`size_rule`. Sizes above 1024 count as 1024, so that one column of very many categories does not
+    take everything.
 
     Reference: Zhang et al. 2021 (PrivSyn), section 4.3 (the 2/3 rule).
     """
-    weights = [Fraction(round(2**20 * min(s, _LARGEST_WEIGHT) ** (2 / 3))) for s in domain.sizes]
+    rule = size_rule(calculus)
+    weights = [Fraction(round(2**20 * min(s, _LARGEST_WEIGHT) ** rule)) for s in domain.sizes]
     whole = sum(weights)
     return [budget * w / whole for w in weights]
 
@@ -182,7 +220,7 @@ def measure_one_ways(
     """
     measured = []
     stage = "measuring columns" if purpose == ONE_WAYS else f"measuring {purpose}"
-    shares = one_way_budgets(curator.domain, budget)
+    shares = one_way_budgets(curator.domain, budget, curator.calculus)
     for column, share in enumerate(shares):
         measured.append(curator.measure(one_way(curator.domain, column), budget=share, purpose=purpose))
         progress(stage, (column + 1) / len(shares))
@@ -221,22 +259,27 @@ def planned_again(
     )
 
 
-def useful_rows(domain: Domain, budget: float, rows_per_unit: int) -> int:
+def useful_rows(domain: Domain, budget: float, rows_per_unit: int, calculus: Calculus = "gdp") -> int:
     """Return how many rows make half of the one-way marginals useful, for their noise alone.
 
     A column of ``s`` codes measured at ``sigma`` has an expected total variation of about
-    ``s * sigma * sqrt(2/pi) / (2 n)``; useful is at most a tenth.
+    ``s * sigma * sqrt(2/pi) / (2 n)``, under Laplace noise of scale ``t`` of ``s * t / (2 n)``; useful is at
+    most a tenth.
 
     Args:
         domain: The columns.
-        budget: ``mu**2`` for all one-way marginals.
-        rows_per_unit: Most rows of one unit.
+        budget: ``mu**2``, or epsilon, for all one-way marginals.
+        rows_per_unit: Most rows by which one unit moves a table.
+        calculus: ``"pure"`` if the budget is epsilon.
     """
-    shares = one_way_budgets(domain, Fraction(budget))
-    noise = [
-        s * rows_per_unit / math.sqrt(float(b)) * math.sqrt(2 / math.pi) / 2
-        for s, b in zip(domain.sizes, shares, strict=True)
-    ]
+    shares = one_way_budgets(domain, Fraction(budget), calculus)
+    if calculus == "pure":
+        noise = [s * rows_per_unit / float(b) / 2 for s, b in zip(domain.sizes, shares, strict=True)]
+    else:
+        noise = [
+            s * rows_per_unit / math.sqrt(float(b)) * math.sqrt(2 / math.pi) / 2
+            for s, b in zip(domain.sizes, shares, strict=True)
+        ]
     return math.ceil(10 * statistics.median(noise))
 
 

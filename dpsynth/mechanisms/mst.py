@@ -14,6 +14,8 @@ its edges, fit a graphical model. Deviations, each measured in ``benchmarks/``:
 * *Nothing left over*: if no pair is worth measuring, or columns make better use of it, the edges' share
   measures the columns again.
 * *No exact row count*: rows are estimated from the one-way measurements.
+
+Under pure epsilon :mod:`dpsynth.mechanisms.pure_tree` takes its place.
 """
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ from dpsynth.mechanisms.pairs import (
     share_weight,
     signal_power,
 )
+from dpsynth.mechanisms.pure_tree import PURE_MST
 from dpsynth.model.estimation import one_way_estimates, one_way_variances
 from dpsynth.model.levels import nested_levels
 from dpsynth.privacy.curator import Curator
@@ -119,6 +122,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             ),
             cells=options,
             note="each pair of columns, at the resolutions the noise allows",
+            distances=True,
         ),
         Stage(
             purpose=PAIRS,
@@ -211,6 +215,7 @@ def spanning_tree(settings: Settings) -> Mechanism:
         summary="a spanning tree of the strongest dependences (McKenna et al. 2021)",
         plan=functools.partial(_plan, settings),
         run=functools.partial(_run, settings),
+        pure=PURE_MST,
     )
 
 

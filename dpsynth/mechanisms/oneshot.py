@@ -262,6 +262,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             sigma=(sigma(selection / len(pairs)), sigma(selection / options)),
             cells=options,
             note="each pair of columns, at the resolutions the noise allows; none if rows are far too few",
+            distances=True,
         ),
         Stage(
             purpose=PAIRS,
@@ -303,6 +304,7 @@ def _plan_triples(settings: Settings, domain: Domain, sigma: Callable[[float], f
             sigma=(sigma(most * selection), sigma(least * selection / options)),
             cells=options,
             note=f"where rows are many for the noise; with the next, {part}",
+            distances=True,
         ),
         Stage(
             purpose=TRIPLES,

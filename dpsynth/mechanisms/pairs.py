@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dpsynth.domain import Domain
-from dpsynth.mechanisms.mechanism import Progress
+from dpsynth.mechanisms.mechanism import Progress, size_rule
 from dpsynth.mechanisms.shrinkage import expected_distances
 from dpsynth.model.groups import group_sums, sum_groups
 from dpsynth.model.levels import Level
@@ -20,6 +20,7 @@ from dpsynth.model.structure import fit_network
 from dpsynth.model.zeros import keep_rules, tied_columns
 from dpsynth.privacy.curator import Curator, Measurement
 from dpsynth.privacy.marginal import Marginal
+from dpsynth.privacy.sensitivity import of_counts
 
 __all__ = [
     "COARSEST",
@@ -274,11 +275,12 @@ def measure_options(
     purpose: str = PAIRS,
     stage: str = "measuring pairs",
 ) -> tuple[Measurement, ...]:
-    """Measure options, dividing the budget by the 2/3 rule over their cells.
+    """Measure options, dividing the budget by the 2/3 rule over their cells (in pure epsilon the 1/2 rule).
 
     Privacy: spends at most ``budget`` through :meth:`Curator.measure`.
     """
-    weights = [Fraction(share_weight(o.query.cells)) for o in options]
+    rule = size_rule(curator.calculus)
+    weights = [Fraction(math.pow(o.query.cells, rule)) for o in options]
     whole = sum(weights)
     measured = []
     for option, weight in zip(options, weights, strict=True):
@@ -289,9 +291,9 @@ def measure_options(
 
 
 def signal_power(curator: Curator, budget: Fraction) -> float:
-    """Return ``1 / sigma**2`` of one measurement that got the whole budget."""
+    """Return ``1 / sigma**2`` of one marginal that got the whole budget, in GDP or zCDP."""
     gdp = float(budget) * (1 if curator.calculus == "gdp" else 2)
-    return gdp / curator.guarantee.rows_per_unit**2
+    return gdp / of_counts(curator.guarantee).l2_squared
 
 
 def noise_weight(signal: float) -> float:

@@ -19,6 +19,8 @@ as in the paper's hierarchies, by their nested resolutions. Deviations:
 * *The first column* is the one of the strongest dependences, not one at random.
 * *The budget of the joint tables* is divided by the 2/3 rule over their cells, not evenly.
 * *Estimation* is this library's: one model of all tables, instead of sampling parents before children.
+
+Under pure epsilon :mod:`dpsynth.mechanisms.pure_network` takes its place.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ from dpsynth.mechanisms.pairs import (
     share_weight,
     signal_power,
 )
+from dpsynth.mechanisms.pure_network import PURE_PRIVBAYES
 from dpsynth.model.estimation import one_way_estimates
 from dpsynth.model.levels import Level, nested_levels
 from dpsynth.privacy.curator import Curator
@@ -235,6 +238,7 @@ def _plan(settings: Settings, domain: Domain, budget: float, rows_per_unit: int)
             sigma=(sigma(selection / len(pairs)), sigma(selection / options)),
             cells=options,
             note="each pair of columns, at the resolutions the noise allows",
+            distances=True,
         ),
         Stage(
             purpose=JOINTS,
@@ -254,6 +258,7 @@ def bayesian_network(settings: Settings) -> Mechanism:
         summary="a Bayesian network of theta-useful parents (Zhang et al. 2017)",
         plan=functools.partial(_plan, settings),
         run=functools.partial(_run, settings),
+        pure=PURE_PRIVBAYES,
     )
 
 

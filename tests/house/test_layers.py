@@ -22,6 +22,7 @@ ORDER = (
     "buying",
     "model",
     "mechanisms",
+    "planning",
     "release",
     "unit_rows",
     "synthesizer",

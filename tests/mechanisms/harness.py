@@ -18,7 +18,7 @@ from dpsynth.rules import Rule
 
 
 def script_noise(monkeypatch, seed):
-    """Put a seeded stream in place of both samplers; with ``seed=None`` there is no noise at all."""
+    """Put a seeded stream in place of all samplers; with ``seed=None`` there is no noise at all."""
     rng = np.random.default_rng(seed)
 
     def draw(size, sigma):
@@ -26,6 +26,12 @@ def script_noise(monkeypatch, seed):
 
     monkeypatch.setattr(noise, "rounded_gaussian", draw)
     monkeypatch.setattr(noise, "discrete_gaussian", draw)
+
+    def laplace(size, scale):
+        return np.rint(rng.laplace(0, 0 if seed is None else scale, size)).astype(np.int64)
+
+    monkeypatch.setattr(noise, "discrete_laplace", laplace)
+    monkeypatch.setattr(noise, "opendp_laplace", laplace)
 
     def choose(scores, epsilon, sensitivity):
         gumbel = 0 if seed is None else rng.gumbel(0, 1, len(scores))
@@ -79,13 +85,20 @@ def seal(table, rows_per_unit=1):
     return CodedTable(domain, [c.astype(np.uint32) for c in codes], rows_per_unit=rows_per_unit)
 
 
-def curator_for(table, *, epsilon=1.0, delta=1e-9, rows_per_unit=1, backend="exact"):
-    guarantee = Guarantee(epsilon=epsilon, delta=delta, unit="row", rows_per_unit=rows_per_unit)
+def curator_for(table, *, epsilon=1.0, delta=1e-9, rows_per_unit=1, backend="exact", adjacency="add-remove"):
+    guarantee = Guarantee(
+        epsilon=epsilon, delta=delta, unit="row", rows_per_unit=rows_per_unit, adjacency=adjacency
+    )
     return Curator(seal(table, rows_per_unit), guarantee, backend=backend)
 
 
 def run(name, curator, progress=lambda stage, fraction: None):
-    return MECHANISMS[name].run(curator, progress)
+    return form_of(name, curator).run(curator, progress)
+
+
+def form_of(name, curator):
+    """The mechanism, or what takes its place under pure epsilon."""
+    return MECHANISMS[name].pure if curator.calculus == "pure" else MECHANISMS[name]
 
 
 def fit(domain, measured):
@@ -162,7 +175,8 @@ class Replay:
             drawn = np.array(scores) * act.epsilon / (2 * act.sensitivity) + rng.gumbel(0, 1, len(scores))
             chosen = self.script[len(self.calls)].answer if self.script else int(drawn.argmax())
             references = [reference(q) for q in queries]
-            public = (act.epsilon, act.sensitivity, list(handicap), list(weights))
+            shares = [1] * len(queries) if weights is None else list(weights)
+            public = (act.epsilon, act.sensitivity, list(handicap), shares)
             self.calls.append(
                 Call("select", list(queries), references, budget, purpose, public, np.array(scores), chosen)
             )
@@ -172,7 +186,7 @@ class Replay:
         monkeypatch.setattr(Curator, "score", score)
         monkeypatch.setattr(Curator, "select", select)
 
-    def assert_neighbourly(self, sensitivity):
+    def assert_neighbourly(self, sensitivity, *, pure=False):
         """Same questions at the same prices, and true vectors within what was booked."""
         assert len(self.calls) == len(self.script)
         for first, second in zip(self.script, self.calls, strict=True):
@@ -182,6 +196,10 @@ class Replay:
                 moved = np.abs(first.exact - second.exact) / np.array(first.sigma[3])
                 assert moved.max() <= sensitivity
                 assert first.sigma[1] == sensitivity * max(first.sigma[3])
+                continue
+            if pure:  # booked in L1
+                count = len(first.queries) if first.kind == "score" else 1
+                assert int(np.abs(first.exact - second.exact).sum()) <= sensitivity * count
                 continue
             distance = math.sqrt(float(np.square(first.exact - second.exact).sum()))
             booked = sensitivity * (math.sqrt(len(first.queries)) if first.kind == "score" else 1)

@@ -9,15 +9,16 @@ import sys
 import time
 import tracemalloc
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from dpsynth.mechanisms import MECHANISMS
-from dpsynth.mechanisms.mechanism import INSTEAD
+from dpsynth.mechanisms.mechanism import INSTEAD, planned
 from dpsynth.mechanisms.pairs import PAIRS, PAIRS_AGAIN
 from dpsynth.mechanisms.triples import TRIPLES
-from dpsynth.privacy.acts import ExponentialMechanism, price
+from dpsynth.privacy.acts import DiscreteLaplace, ExponentialMechanism, price
 from tests.conftest import ROOT
 from tests.mechanisms.harness import (
     TABLES,
@@ -25,6 +26,7 @@ from tests.mechanisms.harness import (
     chain,
     curator_for,
     fit,
+    form_of,
     random_table,
     run,
     script_noise,
@@ -37,6 +39,12 @@ GUARANTEES = [
     {"epsilon": 0.5, "rows_per_unit": 5},
     {"epsilon": 2.0, "delta": 0.1},
     {"epsilon": 1.0, "rows_per_unit": 2, "backend": "opendp"},
+    {"epsilon": 1.0, "rows_per_unit": 2, "adjacency": "replace-one"},
+]
+PURE = [
+    {"epsilon": 20.0, "delta": 0.0},
+    {"epsilon": 0.5, "delta": 0.0, "rows_per_unit": 3, "backend": "opendp", "adjacency": "replace-one"},
+    {"epsilon": 1e-6, "delta": 0.0},
 ]
 
 
@@ -49,9 +57,10 @@ def purpose_in_plan(purpose, stages):
 
 
 class Laws:
-    """Inherited by one class a mechanism."""
+    """Inherited by one class a mechanism, and one more for its form under pure epsilon."""
 
     name: str
+    promise: ClassVar[dict[str, float]] = {}  # of the tests that need but one
 
     @pytest.fixture(params=sorted(TABLES))
     def table(self, request):
@@ -83,9 +92,7 @@ class Laws:
         assert {m.query.columns for m in measured.one_ways} == {(c,) for c in range(len(curator.domain))}
 
     def test_the_plan_is_true(self, curator):
-        power = float(curator.budget) * (1 if curator.calculus == "gdp" else 2)
-        unit = curator.guarantee.rows_per_unit
-        stages = MECHANISMS[self.name].plan(curator.domain, power, unit)
+        stages = planned(form_of(self.name, curator), curator.domain, curator.guarantee, curator.calculus)
         assert sum(s.share for s in stages) == pytest.approx(1, abs=1e-12)
         run(self.name, curator)
         filled = {s.purpose: [] for s in stages}
@@ -120,7 +127,11 @@ class Laws:
     def test_progress_goes_up_to_one_in_every_stage(self, table, monkeypatch):
         script_noise(monkeypatch, 3)
         seen = {}
-        run(self.name, curator_for(table), lambda stage, done: seen.setdefault(stage, []).append(done))
+        run(
+            self.name,
+            curator_for(table, **self.promise),
+            lambda stage, done: seen.setdefault(stage, []).append(done),
+        )
         for fractions in seen.values():
             assert fractions == sorted(fractions)
             assert fractions[0] >= 0
@@ -130,7 +141,7 @@ class Laws:
         found = []
         for _ in range(2):
             script_noise(monkeypatch, 11)
-            curator = curator_for(table)
+            curator = curator_for(table, **self.promise)
             measured = run(self.name, curator)
             values = [m.values.tolist() for m in (*measured.one_ways, *measured.tables)]
             found.append((values, curator.entries))
@@ -152,10 +163,10 @@ class Laws:
             for neighbour in (codes, other):
                 with monkeypatch.context() as patch:
                     replay.install(patch)
-                    curator = curator_for((domain, neighbour), rows_per_unit=rows_per_unit)
+                    curator = curator_for((domain, neighbour), rows_per_unit=rows_per_unit, **self.promise)
                     run(self.name, curator)
                 ledgers.append(curator.entries)
-            replay.assert_neighbourly(rows_per_unit)
+            replay.assert_neighbourly(rows_per_unit, pure="delta" in self.promise)
             assert ledgers[0] == ledgers[1]
 
     def test_hash_seeds_change_nothing(self):
@@ -164,7 +175,8 @@ class Laws:
             "from tests.mechanisms.harness import *\n"
             "patch = pytest.MonkeyPatch()\n"
             "script_noise(patch, 1)\n"
-            f"measured = run({self.name!r}, curator_for(random_table([7, 3, 30, 5, 2, 11], 500)))\n"
+            f"table = random_table([7, 3, 30, 5, 2, 11], 500)\n"
+            f"measured = run({self.name!r}, curator_for(table, **{self.promise!r}))\n"
             "every = (*measured.one_ways, *measured.tables)\n"
             "print(hashlib.sha256(repr([(m.query.columns, m.sigma, m.values.tolist()) for m in every])"
             ".encode()).hexdigest())\n"
@@ -182,7 +194,7 @@ class Laws:
     def test_a_column_of_a_million_codes_fits_in_time_and_memory(self, monkeypatch):
         script_noise(monkeypatch, 2)
         sizes = [1_000_000, 2, 7, 300, 4, 11, 3]
-        curator = curator_for(random_table(sizes, 5_000))
+        curator = curator_for(random_table(sizes, 5_000), **self.promise)
         tracemalloc.start()
         start = time.process_time()
         measured = run(self.name, curator)
@@ -229,8 +241,50 @@ class TestFixed(Laws):
     name = "fixed"
 
 
+class PureLaws(Laws):
+    """Inherited by the forms under pure epsilon."""
+
+    promise: ClassVar[dict[str, float]] = {"delta": 0.0}
+
+    @pytest.fixture(
+        params=["one column", "columns of one code", "no rows", "rules across columns"],
+    )
+    def table(self, request):
+        return TABLES[request.param]()
+
+    @pytest.fixture(params=PURE, ids=str)
+    def curator(self, request, table, monkeypatch):
+        script_noise(monkeypatch, 7)
+        return curator_for(table, **request.param)
+
+    def test_it_asks_nothing_that_needs_a_delta(self, curator):
+        run(self.name, curator)
+        assert curator.calculus == "pure"
+        assert {type(entry.act) for entry in curator.entries} <= {DiscreteLaplace, ExponentialMechanism}
+
+
+class TestPureIndependent(PureLaws):
+    name = "independent"
+
+
+class TestPureMst(PureLaws):
+    name = "mst"
+
+
+class TestPurePrivbayes(PureLaws):
+    name = "privbayes"
+
+
+def _concrete(laws):
+    return {c for sub in laws.__subclasses__() for c in ({sub} if hasattr(sub, "name") else _concrete(sub))}
+
+
 def test_every_mechanism_is_under_the_laws():
-    assert {cls.name for cls in Laws.__subclasses__()} == set(MECHANISMS)
+    gaussian = {cls.name for cls in _concrete(Laws) if not issubclass(cls, PureLaws)}
+    assert gaussian == set(MECHANISMS)
+    assert {cls.name for cls in _concrete(PureLaws)} == {
+        name for name, mechanism in MECHANISMS.items() if mechanism.pure is not None
+    }
 
 
 def test_a_mechanism_is_found_by_its_name_and_says_what_it_does():
