@@ -125,8 +125,9 @@ def factored(cells: Cells) -> Factored:
 def factor_objects(objects: npt.NDArray[np.object_]) -> Factored:
     """Return arbitrary Python objects as distinct readable values and an index into them.
 
-    Values that Python holds equal but that differ in type (``True``, ``1``, ``1.0``) stay apart, so what a
-    row becomes never depends on which of them came first.
+    Values that Python holds equal but that differ in type (``True``, ``1``, ``1.0``), and decimals that are
+    written with other digits (``1.0``, ``1.00``), stay apart, so what a row becomes never depends on which of
+    them came first.
     """
     import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
@@ -142,7 +143,7 @@ def factor_objects(objects: npt.NDArray[np.object_]) -> Factored:
         if value is None:
             out[row] = -1
             continue
-        key = (type(value), value)
+        key = (type(value), str(value) if isinstance(value, Decimal) else value)
         position = found.setdefault(key, len(distinct))
         if position == len(distinct):
             distinct.append(value)

@@ -144,9 +144,14 @@ def _belief(prior: float, detected: float, alarms: float) -> float:
 def _least_float(
     exact: Fraction, guess: Callable[[Fraction], float], back: Callable[[Fraction], Fraction]
 ) -> float:
-    """Return a float ``x`` near ``guess(exact)`` with ``back(x) >= exact``; infinite beyond 10**300."""
+    """Return a float ``x`` near ``guess(exact)`` with ``back(x) >= exact``; infinite beyond 10**300.
+
+    What is above 0 and below ``10**-300``, where floats are coarse, counts as that.
+    """
     if exact > _LARGEST:
         return math.inf
+    if exact > 0:
+        exact = max(exact, Fraction(1, _LARGEST))
     value = guess(exact)
     while back(Fraction(value)) < exact:
         value = math.nextafter(value, math.inf)

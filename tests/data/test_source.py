@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -465,3 +466,14 @@ def test_no_field_of_a_nested_dtype_reaches_the_layout(fields):
         codec.encode(source)
         back = codec.decode([np.zeros(2, np.uint8)] * 3, codec.layout(source), np.random.default_rng(0))
         assert len(back) == 2
+
+
+@pytest.mark.parametrize("first", ["1.0", "1.00", "1"])
+def test_how_one_decimal_is_written_does_not_change_how_others_read(first: str) -> None:
+    values = [Decimal(first), Decimal("1.0"), Decimal("1.0"), Decimal("-0.0"), Decimal("2.5")]
+    cells = factored(open_source(pd.DataFrame({"a": pd.Series(values, dtype=object)})).cells("a"))
+    distinct = cells.values  # noqa: PD011  -- not pandas
+    assert [str(distinct[place]) for place in cells.index] == [first, "1.0", "1.0", "-0.0", "2.5"]
+    labels = {"kind": "categorical", "missing": False, "values": ["1.0", "1.00"]}
+    schema = Schema.from_dict({"privacy_unit": "row", "columns": {"a": labels}})
+    assert codes_of(pd.DataFrame({"a": pd.Series(values, dtype=object)}), schema)[0][1:] == [0, 0, 2, 2]

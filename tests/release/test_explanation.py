@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 import dpsynth
 from dpsynth.errors import GuaranteeError, InputError, MissingFileError
-from dpsynth.privacy.guarantee import gdp_budget
+from dpsynth.privacy.guarantee import Calculus, gdp_budget
 from dpsynth.release.bounds import ALARMS, BASELINES, PRIORS, Bounds
 from dpsynth.release.drawing import roc
 from dpsynth.release.explanation import explain
@@ -201,3 +201,12 @@ def test_numbers_are_rounded_up_and_no_further() -> None:
     assert percent(1.0) == "100 %"
     assert percent(0.0) == "0 %"
     assert plain(2.0) == "2"
+
+
+@pytest.mark.parametrize("calculus", ["gdp", "zcdp", "pure"])
+def test_an_absurdly_small_amount_has_its_bounds_at_once(calculus: Calculus) -> None:
+    amount = Fraction(1, 10**399)  # a file may state it; no ledger comes to it
+    found = Bounds.of(amount, calculus)
+    assert 0 < found.rho <= 1e-300
+    assert found.mu is None or amount <= Fraction(found.mu) ** 2 <= Fraction(1, 10**299)
+    assert Bounds.of(0, calculus).rho == 0
