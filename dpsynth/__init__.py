@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dpsynth.release.release import Release as Release
     from dpsynth.release.verify import verify as verify
     from dpsynth.schema import Schema as Schema
+    from dpsynth.schema import read_schema as read_schema
     from dpsynth.synthesizer import Synthesizer as Synthesizer
     from dpsynth.unit_rows import suggest_max_rows as suggest_max_rows
 
@@ -40,6 +41,7 @@ _HOME = {
     "draft_schema": "dpsynth.data.draft",
     "explain": "dpsynth.release.explanation",
     "load": "dpsynth.release.bundle",
+    "read_schema": "dpsynth.schema",
     "suggest_max_rows": "dpsynth.unit_rows",
     "verify": "dpsynth.release.verify",
 }

@@ -42,6 +42,7 @@ class Plan:
         useful_rows: Number of rows from which on half of the columns' one-way marginals are expected to be
             off by at most a tenth (in total variation), for noise alone.
         warnings: What the user should know before anything is spent.
+        delta_aside: The part of delta that is set aside for buying categories.
         bounds: What ``max_rows`` costs: one record for each of a few bounds and for the schema's own; none
             where the unit is a row.
     """
@@ -56,6 +57,7 @@ class Plan:
     row_bytes: int
     useful_rows: int
     warnings: tuple[str, ...] = ()
+    delta_aside: float = 0.0
     bounds: tuple[BoundCost, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,6 +70,7 @@ class Plan:
             **({"adjacency": "replace-one"} if self.guarantee.adjacency == "replace-one" else {}),
             "calculus": self.calculus,
             "budget": self.budget,
+            **({"delta_aside": self.delta_aside} if self.delta_aside else {}),
             "mechanism": self.mechanism,
             "columns": self.columns,
             "model_bytes": self.model_bytes,
@@ -97,7 +100,7 @@ class Plan:
         lines = [
             f"Plan: {self.mechanism} over {self.columns} columns",
             f"  {self.guarantee}",
-            f"  budget {unit} = {self.budget:.6g}; no row has been read",
+            f"  budget {unit} = {self.budget:.6g}{self._aside()}; no row has been read",
             "",
             f"  {'what is measured':<38}{'acts':>6}{'share':>8}{'noise sigma':>16}{'numbers':>10}",
         ]
@@ -132,6 +135,9 @@ class Plan:
         return [
             f"  that a unit is replaced, not added or removed, multiplies the noise of counts by {counts}"
         ]
+
+    def _aside(self) -> str:
+        return f", with {self.delta_aside:.3g} of delta set aside" if self.delta_aside else ""
 
     def _bound(self) -> list[str]:
         """Say what the bound on rows per unit costs, and how to learn what it loses."""

@@ -6,29 +6,37 @@ through one :class:`~dpsynth.privacy.curator.Curator`; what it returns is public
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 from warnings import warn
 
 from dpsynth.accountant import Accountant, BookReference
+from dpsynth.buying.lines import assumed, delta_aside
+from dpsynth.buying.sealing import seal_columns
+from dpsynth.buying.shopping import buy
 from dpsynth.data.codec import Codec
+from dpsynth.data.kept import kept_source
 from dpsynth.data.source import open_source
 from dpsynth.data.withheld import emptied
 from dpsynth.domain import Domain
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage, Terms, Workload
 from dpsynth.mechanisms.mechanism import ignore_progress, planned, useful_rows
+from dpsynth.mechanisms.purchases import planned_purchases
 from dpsynth.model.structure import LARGEST_CLIQUE, fit_model, processing_of
 from dpsynth.planning import BoundCost, Plan
 from dpsynth.privacy.curator import Curator
 from dpsynth.privacy.guarantee import Adjacency, Backend, Guarantee, calculus_of
 from dpsynth.privacy.ledger import Ledger
+from dpsynth.privacy.seller import Seller
 from dpsynth.release.release import Release
 from dpsynth.release.statement import Statement
 from dpsynth.rules import support_of
-from dpsynth.schema import Schema
+from dpsynth.schema import OpenSchema, Schema
 
 __all__ = ["BoundCost", "Plan", "Synthesizer"]
 
@@ -42,7 +50,7 @@ class Synthesizer:
     """A schema, a guarantee and a mechanism, checked to fit together.
 
     Args:
-        schema: What is publicly known of the table.
+        schema: What is publicly known of the table; of an open schema, a fit buys the rest first.
         epsilon: Of the guarantee, in (0, 10000].
         delta: Of the guarantee, in [0, 1). 0 is pure epsilon: Laplace noise, and choices by lot.
         mechanism: A name in :data:`dpsynth.mechanisms.MECHANISMS`, or a mechanism of your own. The default is
@@ -74,13 +82,14 @@ class Synthesizer:
     """
 
     schema: Schema
+    to_buy: OpenSchema | None
     guarantee: Guarantee
     mechanism: Mechanism
     noise: Backend
 
     def __init__(
         self,
-        schema: Schema,
+        schema: Schema | OpenSchema,
         *,
         epsilon: float,
         delta: float,
@@ -100,11 +109,19 @@ class Synthesizer:
             raise InputError(f"mechanism={mechanism!r} is none of {', '.join(MECHANISMS)}{hint}")
         if noise not in ("exact", "opendp"):
             raise InputError(f"noise={noise!r} is neither 'exact' nor 'opendp'")
+        to_buy = schema if isinstance(schema, OpenSchema) else None
+        schema = schema.stand_in if isinstance(schema, OpenSchema) else schema
+        if to_buy is not None and delta == 0 and any("values" in p.keys for p in to_buy.purchases):
+            raise InputError(
+                "categories are bought with a delta, and delta is 0: state values in the schema, or take a "
+                "delta such as 1e-9"
+            )
         unit = schema.privacy_unit if isinstance(schema.privacy_unit, str) else schema.privacy_unit.column
         guarantee = Guarantee(
             epsilon=epsilon, delta=delta, unit=unit, rows_per_unit=schema.max_rows, adjacency=adjacency
         )
         object.__setattr__(self, "schema", schema)
+        object.__setattr__(self, "to_buy", to_buy)
         object.__setattr__(self, "guarantee", guarantee)
         wanted = Workload.parse(workload) if isinstance(workload, str) else workload
         if wanted is not None:
@@ -129,9 +146,14 @@ class Synthesizer:
         Privacy: free; a function of the schema and the guarantee.
         """
         calculus = calculus_of(self.noise, self.guarantee.delta)
-        budget = self.guarantee.budget(calculus)
-        domain = Codec(self.schema).domain
-        stages = planned(self.mechanism, domain, self.guarantee, calculus)
+        aside = self._aside()
+        budget = self.guarantee.budget(calculus, aside)
+        domain = Codec(self.schema if self.to_buy is None else assumed(self.to_buy)).domain
+        bought = tuple(planned_purchases(self.to_buy, self.guarantee, budget, calculus))
+        rest = 1 - sum(stage.share for stage in bought)
+        stages = planned(self.mechanism, domain, self.guarantee, calculus, budget=budget * rest)
+        if bought:
+            stages = tuple(dataclasses.replace(stage, share=stage.share * rest) for stage in stages)
         needed = self._useful(domain, budget * stages[0].share, self.guarantee.rows_per_unit)
         warnings = [stage.warning for stage in stages if stage.warning]
         if needed > (_MANY_ROWS if rows is None else rows):
@@ -144,14 +166,18 @@ class Synthesizer:
             calculus=calculus,
             budget=budget,
             mechanism=self.mechanism.name,
-            stages=stages,
+            stages=(*bought, *stages),
             columns=len(domain),
             model_bytes=_model_bytes(domain, stages),
             row_bytes=_BYTES_A_ROW_AND_COLUMN * len(self.schema.columns),
             useful_rows=needed,
             warnings=tuple(warnings),
+            delta_aside=float(aside),
             bounds=tuple(self._bounds(domain, budget, stages[0])),
         )
+
+    def _aside(self) -> Fraction:
+        return Fraction(0) if self.to_buy is None else delta_aside(self.to_buy, self.guarantee.delta)
 
     def _useful(self, domain: Domain, budget: float, bound: int) -> int:
         """Return from how many rows on one-way marginals with so much budget are useful, under a bound."""
@@ -206,7 +232,7 @@ class Synthesizer:
         self.schema.require_reviewed()
         for warning in self.plan().warnings:
             warn(warning, stacklevel=3)
-        ledger = Ledger(self.guarantee, calculus_of(self.noise, self.guarantee.delta))
+        ledger = Ledger(self.guarantee, calculus_of(self.noise, self.guarantee.delta), self._aside())
         if accountant is None:
             if dataset is not None:
                 raise InputError(f"dataset={dataset!r} is a name in a budget book; give accountant as well")
@@ -225,9 +251,15 @@ class Synthesizer:
 
     def _fit(self, data: Any, report: Progress, ledger: Ledger, book: BookReference | None = None) -> Release:
         """Do what :meth:`fit` promises, on a ledger whose budget was reserved if there is a book."""
-        codec = Codec(self.schema)
         report("reading rows", 0.0)
         source = open_source(data)
+        schema = self.schema
+        bought: dict[str, tuple[str, ...]] = {}
+        if self.to_buy is not None:
+            source = kept_source(source, schema)
+            seller = Seller(seal_columns(source, self.to_buy), ledger, backend=self.noise)
+            schema, bought = buy(seller, self.to_buy, report)
+        codec = Codec(schema)
         table = codec.encode(source)
         report("reading rows", 1.0)
         curator = Curator(table, self.guarantee, backend=self.noise, ledger=ledger)
@@ -237,15 +269,16 @@ class Synthesizer:
         model = fit_model(codec.domain, measured.one_ways, measured.tables)
         report("fitting the model", 1.0)
         return Release(
-            schema=self.schema,
+            schema=schema,
             layout=codec.layout(source),
             model=model,
             measurements=(*measured.one_ways, *measured.tables),
             statement=Statement.from_curator(
                 curator,
-                self.schema,
+                schema,
                 self.mechanism.name,
                 processing=processing_of(model),
+                bought=bought,
                 book=book,
             ),
         )

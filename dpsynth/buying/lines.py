@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from dpsynth.buying.numbers import doubling_edges, levels_of
 from dpsynth.buying.scale import Scale, scales_of
+from dpsynth.schema import Schema
 from dpsynth.schema.columns import Categorical, Column, Date, Datetime, Integer, Real
 from dpsynth.schema.purchases import OpenSchema, Purchase
 
 __all__ = [
     "AGAIN",
+    "ASSUMED",
     "BINS",
     "BOUNDS",
     "CATEGORIES",
@@ -27,6 +29,7 @@ __all__ = [
     "ROUNDS",
     "ROWS",
     "Line",
+    "assumed",
     "delta_aside",
     "lines_of",
 ]
@@ -39,6 +42,7 @@ CLOSER: Final = "buying bounds, closer"
 BINS: Final = "buying bins"
 NULLS: Final = "buying whether values are missing"
 
+ASSUMED: Final = 32  # categories of a column whose values are to be bought, in a plan
 ROUNDS: Final = 2  # of cutting the intervals that hold the bounds of times
 
 _MOST: Final = Fraction(1, 4)  # of the budget, where everything is bought
@@ -96,6 +100,23 @@ def lines_of(schema: OpenSchema) -> tuple[Line, ...]:
         for purpose, columns in asked.items()
         if columns
     )
+
+
+def assumed(schema: OpenSchema) -> Schema:
+    """Return the schema with guesses filled in, for plans: 32 categories, more points than bins, nulls."""
+    scales, found = scales_of(schema), {}
+    for p in schema.purchases:
+        guess: dict[str, Any] = {"missing": True, "edges": None}
+        guess["values"] = ["other", *(f"value {i}" for i in range(2, ASSUMED + 1))]
+        if p.column in scales:
+            scale = scales[p.column]
+            length = 1000 * scale.spec.bins
+            low = max(scale.low, scale.high - length) if "upper" not in p.keys else max(scale.low, 0)
+            low = low if "lower" in p.keys else scale.low
+            high = min(scale.high, low + length) if "upper" in p.keys else scale.high
+            guess |= {"lower": scale.write(low), "upper": scale.write(high)}
+        found[p.column] = {key: guess[key] for key in p.keys}
+    return schema.filled(found)
 
 
 def _purposes(purchase: Purchase, spec: Column) -> tuple[str, ...]:

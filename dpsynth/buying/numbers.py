@@ -7,9 +7,9 @@ into sixteen and counted again, twice.
 **Bins.** A tree of intervals, level by level: the doubling intervals are the first, and each interval that
 is full is split into sixteen whose rows are counted. ``tree`` calls an interval full when its count exceeds
 one and a half standard deviations of the noise, so that a single value on which many rows pile up ends as a
-bin of its own; parts whose counts look like chance are one bin again in the end. ``quantiles`` calls an
-interval full as long as it also holds more than one bin's equal share of the rows, and cuts bins of equal
-shares out of the leaves.
+bin of its own; parts whose counts look like chance are one bin again in the end. Half of the bins are for the
+tree, the other half cut the range into equal widths. ``quantiles`` calls an interval full as long as it also
+holds more than one bin's equal share of the rows, and cuts bins of equal shares out of the leaves.
 
 Differs from PrivTree in noise and price: PrivTree splits in two, on counts with Laplace noise and a bias that
 grows with depth, for one epsilon however deep the tree is. Here a level is one Gaussian histogram, the levels
@@ -42,11 +42,13 @@ __all__ = [
     "levels_of",
     "split",
     "surely_full",
+    "tree_and_widths",
 ]
 
 FAN = 16
 FULL = 1.5  # standard deviations of the noise
-_FALSE_ALARM = 0.005  # chance that one of all empty intervals looks full
+_FALSE_ALARM = 1e-4  # chance that one of all empty intervals looks full
+_NEXT = 2.5  # standard deviations at which an interval next to a full one holds a bound
 _MOST_SPLIT = 256  # intervals of one level
 
 Count = Callable[[Sequence[int]], Histogram]
@@ -88,16 +90,25 @@ def split(start: int, stop: int, parts: int = FAN) -> list[int]:
 
 
 def surely_full(histogram: Histogram) -> list[int]:
-    """Return which intervals have more rows than noise alone explains: one false alarm in 200 histograms."""
+    """Return which intervals have more rows than noise alone explains: one mistake in 10,000 histograms."""
     limit = histogram.sigma * NormalDist().inv_cdf(1 - _FALSE_ALARM / max(1, histogram.counts.size))
     return [i for i, count in enumerate(histogram.counts.tolist()) if count > limit]
 
 
 def bounds_in(found: Histogram) -> tuple[Leaf, Leaf] | None:
-    """Return the lowest and the highest interval that is surely full, or nothing if none is."""
+    """Return the lowest and the highest interval that is full, or nothing if none surely is.
+
+    From those that surely are, further ones follow outwards as long as their counts are clearly above zero:
+    mistaken, a bound is then off by one interval and no more.
+    """
     full = surely_full(found)
     if not full:
         return None
+    limit = _NEXT * found.sigma
+    while full[0] > 0 and found.counts[full[0] - 1] > limit:
+        full.insert(0, full[0] - 1)
+    while full[-1] + 1 < found.counts.size and found.counts[full[-1] + 1] > limit:
+        full.append(full[-1] + 1)
     ends = [Leaf(found.edges[i], found.edges[i + 1], float(found.counts[i])) for i in (full[0], full[-1])]
     return ends[0], ends[1]
 
@@ -131,20 +142,6 @@ def levels_of(length: int) -> int:
     return levels
 
 
-def _together(parts: Sequence[Leaf], limit: float) -> list[Leaf]:
-    """Merge neighbours that are not full until together they are: what noise alone cut is one bin again."""
-    merged: list[Leaf] = []
-    room = False
-    for part in parts:
-        if room and part.count <= limit:
-            last = merged[-1]
-            merged[-1] = Leaf(last.start, part.stop, last.count + part.count)
-        else:
-            merged.append(part)
-        room = merged[-1].count <= limit
-    return merged
-
-
 def grow(first: Histogram, count: Callable[[int], Count], least: float) -> list[Leaf]:
     """Return the leaves of a tree of intervals, in order.
 
@@ -156,8 +153,7 @@ def grow(first: Histogram, count: Callable[[int], Count], least: float) -> list[
     """
     roots = parts = _parts(first, {first.edges[0]: first.edges[-1]})
     rows = sum(max(part.count, 0.0) for part in parts)
-    limit = max(FULL * first.sigma, least * rows)
-    full = _to_split(parts, limit)
+    full = _to_split(parts, max(FULL * first.sigma, least * rows))
     levels = max((levels_of(part.stop - part.start) for part in full), default=0)
     ask = count(levels) if levels else None
     children: dict[Leaf, list[Leaf]] = {}
@@ -167,10 +163,9 @@ def grow(first: Histogram, count: Callable[[int], Count], least: float) -> list[
         parts = _parts(found, {leaf.start: leaf.stop for leaf in full})
         for leaf in full:
             children[leaf] = [part for part in parts if leaf.start <= part.start < leaf.stop]
-        sigma, limit = found.sigma, max(FULL * found.sigma, least * rows)
-        full = _to_split(parts, limit)
-    leaves = [leaf for root in roots for leaf in _pruned(root, children, sigma)]
-    return _together(leaves, FULL * sigma)
+        sigma = found.sigma
+        full = _to_split(parts, max(FULL * sigma, least * rows))
+    return [leaf for root in roots for leaf in _pruned(root, children, sigma)]
 
 
 def _pruned(leaf: Leaf, children: Mapping[Leaf, Sequence[Leaf]], sigma: float) -> list[Leaf]:
@@ -179,19 +174,19 @@ def _pruned(leaf: Leaf, children: Mapping[Leaf, Sequence[Leaf]], sigma: float) -
         return [leaf]
     below = [_pruned(child, children, sigma) for child in children[leaf]]
     if all(len(leaves) == 1 for leaves in below) and _even([leaves[0] for leaves in below], sigma):
-        return [Leaf(leaf.start, leaf.stop, sum(leaves[0].count for leaves in below))]
+        return [leaf]
     return [one for leaves in below for one in leaves]
 
 
 def _even(leaves: Sequence[Leaf], sigma: float) -> bool:
-    """Whether counts are as even as noise and sampling leave them: chi-square within 3 deviations of due."""
+    """Whether counts are as even as noise and sampling leave them: chi-square within 5 deviations of due."""
     whole, length = sum(leaf.count for leaf in leaves), leaves[-1].stop - leaves[0].start
     distance = 0.0
     for leaf in leaves:
         due = whole * (leaf.stop - leaf.start) / length
         distance += (leaf.count - due) ** 2 / (sigma**2 + max(due, 0.0))
     free = len(leaves) - 1
-    return distance <= free + 3 * math.sqrt(2 * free)
+    return distance <= free + 5 * math.sqrt(2 * free)
 
 
 def _parts(found: Histogram, spans: Mapping[int, int]) -> list[Leaf]:
@@ -223,6 +218,18 @@ def cut_leaves(leaves: Sequence[Leaf], bins: int) -> list[int]:
         i = sums.index(min(sums))
         kept[i : i + 2] = [Leaf(kept[i].start, kept[i + 1].stop, sums[i])]
     return [leaf.start for leaf in kept]
+
+
+def tree_and_widths(leaves: Sequence[Leaf], low: int, high: int, bins: int) -> list[int]:
+    """Return where bins start: at most half of them by the leaves, the others at equal widths.
+
+    Example:
+        >>> tree_and_widths([Leaf(0, 7, 2), Leaf(7, 8, 90), Leaf(8, 64, 3)], 0, 59, 8)
+        [0, 7, 8, 12, 24, 36, 48]
+    """
+    most = max(1, bins // 2)
+    starts = {start for start in cut_leaves(leaves, most) if low < start <= high}
+    return sorted({low, *starts, *split(low, high + 1, max(1, bins - len(starts) - 1))[:-1]})
 
 
 def equal_shares(leaves: Sequence[Leaf], bins: int) -> list[int]:

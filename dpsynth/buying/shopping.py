@@ -13,10 +13,10 @@ from dpsynth.buying.numbers import (
     Count,
     bounds_in,
     closer,
-    cut_leaves,
     doubling_edges,
     equal_shares,
     grow,
+    tree_and_widths,
 )
 from dpsynth.buying.scale import Scale, scales_of
 from dpsynth.privacy.seller import Discovered, Histogram, Seller
@@ -35,13 +35,17 @@ _Nulls = tuple[float, float]  # noisy number of missing values, and its standard
 _Span = tuple[int, int]  # first and last point
 
 
-def buy(seller: Seller, schema: OpenSchema, progress: Report) -> Schema:
-    """Buy what a schema leaves open, and return the schema with it filled in.
+def buy(seller: Seller, schema: OpenSchema, progress: Report) -> tuple[Schema, dict[str, tuple[str, ...]]]:
+    """Buy what a schema leaves open.
 
     Args:
         seller: Of the columns, with a ledger of which nothing has been spent.
         schema: What is to be bought.
         progress: Called with a stage's name and the fraction of it that is done.
+
+    Returns:
+        The schema with what was bought filled in, and for each column the keys that were bought: all that
+        were open, but for edges where each point is a bin of its own.
 
     Raises:
         BudgetRefusedError: something was spent of the ledger, or less delta is set aside than
@@ -81,7 +85,11 @@ def buy(seller: Seller, schema: OpenSchema, progress: Report) -> Schema:
     for name in purse.columns(BINS):
         cuts = [scales[name].write(start) for start in starts.get(name, [])]
         written[name]["edges"] = cuts or None
-    return schema.filled({n: {key: written[n][key] for key in p.keys} for n, p in purse.purchases.items()})
+    whole = schema.filled({n: {key: written[n][key] for key in p.keys} for n, p in purse.purchases.items()})
+    bought = {
+        n: tuple(key for key in p.keys if key != "edges" or n in starts) for n, p in purse.purchases.items()
+    }
+    return whole, {name: keys for name, keys in bought.items() if keys}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +182,7 @@ def _bins(
             lambda levels, name=name, whole=whole: purse.counter(name, BINS, whole / levels),  # type: ignore[misc]
             1 / bins if by_shares else 0.0,
         )
-        cuts = (equal_shares if by_shares else cut_leaves)(leaves, bins)
+        cuts = equal_shares(leaves, bins) if by_shares else tree_and_widths(leaves, low, high, bins)
         starts[name] = [start for start in cuts if low < start <= high]
     return starts
 

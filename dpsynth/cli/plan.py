@@ -66,9 +66,9 @@ def configure(
     Raises:
         SchemaError, GuaranteeError, InputError: as :class:`~dpsynth.synthesizer.Synthesizer` says.
     """
-    from dpsynth.schema import Schema  # noqa: PLC0415  -- lazy: `--help` needs no schema
+    from dpsynth.schema import read_schema  # noqa: PLC0415  -- lazy: `--help` needs no schema
     from dpsynth.synthesizer import Synthesizer  # noqa: PLC0415  -- lazy, as above
 
     return Synthesizer(
-        Schema.load(schema), epsilon=epsilon, delta=delta, mechanism=mechanism, noise=noise.value, **terms
+        read_schema(schema), epsilon=epsilon, delta=delta, mechanism=mechanism, noise=noise.value, **terms
     )

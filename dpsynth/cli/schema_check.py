@@ -36,11 +36,14 @@ def check(
     Ends with exit code 4 when a review mark is left or a column is absent from the table.
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
-    from dpsynth.data.codec import Codec  # noqa: PLC0415  -- lazy: `--help` needs no tables
-    from dpsynth.schema import Schema  # noqa: PLC0415  -- lazy, as above
+    from dpsynth.buying.lines import assumed  # noqa: PLC0415  -- lazy: `--help` needs no tables
+    from dpsynth.data.codec import Codec  # noqa: PLC0415  -- lazy, as above
+    from dpsynth.schema import OpenSchema, read_schema  # noqa: PLC0415  -- lazy, as above
 
-    found = Schema.load(schema)
-    domain = Codec(found).domain
+    read = read_schema(schema)
+    found = read.stand_in if isinstance(read, OpenSchema) else read
+    domain = Codec(assumed(read) if isinstance(read, OpenSchema) else found).domain
+    to_buy = {p.column: list(p.keys) for p in read.purchases} if isinstance(read, OpenSchema) else {}
     names = None
     if data is not None:
         from dpsynth.data.source import open_source  # noqa: PLC0415  -- lazy, as above
@@ -50,7 +53,8 @@ def check(
     content = _findings(found, names) | {
         "schema": str(schema),
         "data": None if data is None else str(data),
-        "columns": {axis.name: axis.size for axis in domain},
+        "columns": {axis.name: None if axis.name in to_buy else axis.size for axis in domain},
+        **({"buy": to_buy} if to_buy else {}),
         "constraints": found.to_dict().get("constraints", []),
     }
     screen.show(content, _text(content, found))
@@ -76,14 +80,29 @@ def _findings(schema: Schema, names: tuple[str, ...] | None) -> dict[str, Any]:
     }
 
 
+def _to_buy(columns: dict[str, list[str]]) -> list[str]:
+    """Say what a fit will buy, key by key."""
+    keys: dict[str, list[str]] = {}
+    for name, said in columns.items():
+        for key in said:
+            keys.setdefault(key, []).append(name)
+    return [
+        f"  to buy    {key} of {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+        for key, names in sorted(keys.items())
+    ]
+
+
 def _text(content: dict[str, Any], schema: Schema) -> str:
     unit = schema.privacy_unit
     who = "one row" if isinstance(unit, str) else f"all rows of one {unit.column!r}, at most {unit.max_rows}"
-    sizes = content["columns"].values()
-    span = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+    sizes = [size for size in content["columns"].values() if size is not None]
+    span = f" ({min(sizes):,} to {max(sizes):,} codes each)" if sizes else ""
+    if len(set(sizes)) == 1:
+        span = f" ({sizes[0]:,} codes each)"
     lines = [
         f"{content['schema']}: {len(schema.columns)} columns",
-        f"  learned   {len(sizes)} ({span} codes each)",
+        f"  learned   {len(content['columns'])}{span}",
+        *_to_buy(content.get("buy", {})),
         f"  protects  {who}",
         *(f"  rule      {_phrase(constraint)}" for constraint in schema.constraints[:_SHOWN]),
     ]

@@ -46,6 +46,12 @@ def draft(
             "--max-rows", metavar="K", help="With --unit-column: most rows kept of one.", show_default=False
         ),
     ] = None,
+    buy: Annotated[
+        bool,
+        typer.Option(
+            "--buy", help="Quote no values or bounds: leave them to be bought by a fit, with noise."
+        ),
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -63,13 +69,14 @@ def draft(
 
     with screen.progress() as report:
         report("reading the table", 0.0)
-        text = draft_schema(data, privacy_unit=unit)
+        text = draft_schema(data, privacy_unit=unit, buy=buy)
     with replacing(out) as file, open(file, "w", encoding="utf-8", opener=_for_owner_only) as stream:
         stream.write(text)
     marks = sum(": !REVIEW" in line for line in text.splitlines() if not line.startswith("#"))
     screen.show(
         {"schema": str(out), "private": True, "review": marks},
-        f"Wrote {out}, readable by you alone: it holds private values until reviewed.\n"
+        f"Wrote {out}, readable by you alone: it holds {'guesses from' if buy else 'private values'} "
+        f"{'private rows ' if buy else ''}until reviewed.\n"
         f"{'' if unit else _ASK_UNIT}"
         f"{marks} values are marked !REVIEW. Replace or confirm each from public knowledge,\n"
         f"remove the mark, then run: dpsynth schema check {out} {data}",

@@ -10,7 +10,8 @@ from dpsynth.data.layout import split_zone
 from dpsynth.data.source import Source, open_source
 from dpsynth.data.withheld import reading
 from dpsynth.errors import DataError
-from dpsynth.schema import Schema, UnitColumn, dotted
+from dpsynth.schema import OpenSchema, Schema, UnitColumn, dotted
+from dpsynth.schema.left_open import BUY, open_keys
 
 __all__ = ["draft_schema"]
 
@@ -20,12 +21,19 @@ _HEAD: Final = """\
 # publicly known (a code book, a form, a law), or confirm that it is public, and then remove the mark.
 # A fit refuses a schema in which a mark is left.
 """
+_HEAD_BUY: Final = """\
+# A draft that buys. Values, bounds and nulls were left out: a fit buys them, with noise. Kinds and grids,
+# marked !REVIEW, were guessed from private rows: correct or confirm each from public knowledge, then remove
+# the mark. State what is publicly known instead of buying it: that is cheaper and more exact.
+"""
+_BINS: Final = 256  # narrower than usual: half of them are for where values pile up
 _UNIT: Final = """\
 # Whose privacy is protected? Write row if no one stands behind two rows. Otherwise name the column that says
 # who it is, and the most rows to keep of each: {column: NAME, max_rows: K}
 privacy_unit: !REVIEW null
 """
 
+_GRID: Final[tuple[str, ...]] = ("kind", "decimals", "resolution", "timezone")
 _READ_FROM_ROWS: Final = frozenset(
     {"kind", "missing", "values", "lower", "upper", "decimals", "resolution", "format", "unique"}
 )
@@ -33,7 +41,10 @@ _READ_FROM_ROWS: Final = frozenset(
 
 @reading
 def draft_schema(
-    data: object, *, privacy_unit: Literal["row"] | Mapping[str, Any] | UnitColumn | None = None
+    data: object,
+    *,
+    privacy_unit: Literal["row"] | Mapping[str, Any] | UnitColumn | None = None,
+    buy: bool = False,
 ) -> str:
     """Write a first schema for a table.
 
@@ -41,6 +52,8 @@ def draft_schema(
         data: What :func:`~dpsynth.data.source.open_source` takes.
         privacy_unit: ``"row"`` or ``{"column": NAME, "max_rows": K}``; without it the draft asks, since
             the rows cannot tell.
+        buy: Draft a schema that leaves values, bounds, bins and nulls to be bought by a fit, instead of
+            quoting them. What is left of the rows is a guess at each column's kind and grid.
 
     Returns:
         YAML text. Everything that was read from rows is marked ``!REVIEW``.
@@ -57,6 +70,9 @@ def draft_schema(
     if isinstance(unit_column, str):
         source.require([unit_column])
     guesses, notes = _guess_all(source, unit_column)
+    if buy:
+        guesses = {name: _left_open(spec) for name, spec in guesses.items()}
+        notes = []
     review = [
         dotted(("columns", name, key))
         for name, spec in guesses.items()
@@ -64,10 +80,22 @@ def draft_schema(
         if _is_marked(key, spec)
     ]
     content = {"privacy_unit": "row" if unit is None else unit, "columns": guesses, "review": review}
-    text = Schema.from_dict(content).to_yaml()
+    is_open = any(True for _ in open_keys(content))
+    text = (OpenSchema if is_open else Schema).from_dict(content).to_yaml()
     if unit is None:
         text = text.replace("privacy_unit: row\n", _UNIT, 1)
-    return _HEAD + "".join(f"# Note: {note}\n" for note in notes) + text
+    return (_HEAD_BUY if buy else _HEAD) + "".join(f"# Note: {note}\n" for note in notes) + text
+
+
+def _left_open(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a guess without what only the rows tell: kind and grid, and the rest to be bought."""
+    kind = spec["kind"]
+    if kind == "identifier":
+        return {"kind": kind}
+    kept: dict[str, Any] = {key: spec[key] for key in _GRID if key in spec}
+    if "lower" in spec:
+        return {**kept, "missing": BUY, "lower": BUY, "upper": BUY, "bins": _BINS, "edges": BUY}
+    return {**kept, "missing": BUY, **({"values": BUY} if kind == "categorical" else {})}
 
 
 def _guess_all(source: Source, unit_column: str | None) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -91,4 +119,5 @@ def _guess_all(source: Source, unit_column: str | None) -> tuple[dict[str, dict[
 
 
 def _is_marked(key: str, spec: Mapping[str, Any]) -> bool:
-    return key in _READ_FROM_ROWS and not (key == "kind" and spec["kind"] == "boolean")
+    is_read = key in _READ_FROM_ROWS and spec[key] != BUY
+    return is_read and not (key == "kind" and spec["kind"] == "boolean")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dpsynth.data.bounding import keep_rows, unit_ids
+from dpsynth.data.bounding import keep_rows, require_unit, unit_ids
 from dpsynth.data.cells import Cells, Factored, Ints, Numbers, Times
 from dpsynth.data.source import Column, Source
 from dpsynth.schema import Schema, UnitColumn
@@ -22,14 +22,18 @@ def kept_source(source: Source, schema: Schema) -> Source:
         schema: Whose unit and columns these are.
 
     Raises:
-        DataError: a column is absent, or the file is damaged.
+        DataError: a column is absent, the file is damaged, or the values of the unit's column cannot be told
+            apart.
 
     Privacy: the result is as private as the rows. Which rows of a unit are kept is chance from the operating
     system.
     """
     unit = schema.privacy_unit
-    names = [*schema.learned, *([unit.column] if isinstance(unit, UnitColumn) else [])]
-    column = source.load(names)
+    extra = [unit.column] if isinstance(unit, UnitColumn) else []
+    source.require([*schema.columns, *extra])
+    if isinstance(unit, UnitColumn):
+        require_unit(source, unit.column)
+    column = source.load([*schema.learned, *extra])
     if not isinstance(unit, UnitColumn):
         return Source(source.layout, lambda _: column)
     kept = keep_rows(unit_ids(column(unit.column)), unit.max_rows)

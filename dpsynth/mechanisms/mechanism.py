@@ -149,14 +149,27 @@ def one_way(domain: Domain, column: int) -> Marginal:
 
 
 def planned(
-    mechanism: Mechanism, domain: Domain, guarantee: Guarantee, calculus: Calculus
+    mechanism: Mechanism,
+    domain: Domain,
+    guarantee: Guarantee,
+    calculus: Calculus,
+    *,
+    budget: float | None = None,
 ) -> tuple[Stage, ...]:
-    """Return the plan of a mechanism (under pure epsilon: of its pure form) for the whole of a guarantee.
+    """Return the plan of a mechanism (under pure epsilon: of its pure form).
+
+    Args:
+        mechanism: The mechanism.
+        domain: The columns.
+        guarantee: What is promised in all.
+        calculus: The currency.
+        budget: What the mechanism gets; by default all that the guarantee affords.
 
     Raises:
         GuaranteeError: the guarantee affords nothing in this calculus.
     """
-    budget, sides, unit = guarantee.budget(calculus), guarantee.sides, guarantee.rows_per_unit
+    budget = guarantee.budget(calculus) if budget is None else budget
+    sides, unit = guarantee.sides, guarantee.rows_per_unit
     if calculus == "pure":
         return mechanism.plan(domain, budget, sides * unit)
     stages = mechanism.plan(domain, budget * (1 if calculus == "gdp" else 2) / sides, unit)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, Self, get_args
 
 from dpsynth import __version__
@@ -108,6 +109,7 @@ class Statement:
         *,
         processing: Sequence[str] = (),
         book: BookReference | None = None,
+        bought: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> Self:
         """Write the statement of what a curator has done.
 
@@ -117,6 +119,7 @@ class Statement:
             mechanism: Name of the mechanism.
             processing: Names of what was done to the noisy answers afterwards.
             book: Its place in a budget book, if its budget was reserved in one.
+            bought: For each column that was bought from, the keys of the schema that were.
 
         Raises:
             ReleaseError: the guarantee protects another unit than the schema states.
@@ -138,8 +141,8 @@ class Statement:
             mechanism=mechanism,
             backend=curator.backend,
             processing=tuple(processing),
-            assumptions=assumptions_of(curator.backend, curator.calculus, schema),
-            provenance=provenance_of(schema),
+            assumptions=assumptions_of(curator.backend, curator.calculus, schema, bought=bool(bought)),
+            provenance=provenance_of(schema, bought),
             version=__version__,
             delta_aside=curator.delta_aside,
             software=versions(curator.backend),
@@ -215,10 +218,7 @@ class Statement:
             ],
             "processing": list(self.processing),
             "assumptions": list(self.assumptions),
-            "columns": [
-                {"name": p.name, "kind": p.kind, "known": p.known, "treatment": p.treatment}
-                for p in self.provenance
-            ],
+            "columns": [p.to_dict() for p in self.provenance],
             "version": self.version,
             **({"software": dict(self.software)} if self.software else {}),
             **({} if self.book is None else {"book": book_to_dict(self.book)}),
@@ -262,7 +262,7 @@ class Statement:
             processing=_texts(fields["processing"], "the statement's processing"),
             assumptions=_texts(fields["assumptions"], "the statement's assumptions"),
             provenance=tuple(
-                ColumnProvenance(**check_fields(item, _COLUMN, f"column {i} of the statement"))
+                ColumnProvenance.from_dict(item, f"column {i} of the statement")
                 for i, item in enumerate(fields["columns"], 1)
             ),
             version=fields["version"],
@@ -302,7 +302,6 @@ _ENTRY: dict[str, type | tuple[type, ...]] = {
     "columns": list,
     "cells": int,
 }
-_COLUMN: dict[str, type | tuple[type, ...]] = {"name": str, "kind": str, "known": str, "treatment": str}
 
 
 @functools.lru_cache(maxsize=1024)

@@ -25,7 +25,16 @@ from dpsynth import __version__
 from dpsynth.data.layout import Layout
 from dpsynth.errors import ReleaseError
 from dpsynth.model.structure import Model, processing_of
-from dpsynth.privacy.acts import Act, DiscreteGaussian, DiscreteLaplace, ExponentialMechanism, RoundedGaussian
+from dpsynth.privacy.acts import (
+    Act,
+    DiscreteGaussian,
+    DiscreteLaplace,
+    ExponentialMechanism,
+    RoundedGaussian,
+    Thresholded,
+    ThresholdedDiscreteGaussian,
+    ThresholdedGaussian,
+)
 from dpsynth.privacy.curator import LARGEST_WEIGHT, Entry, Measurement
 from dpsynth.privacy.guarantee import calculus_of, gdp_delta, zcdp_delta
 from dpsynth.privacy.sensitivity import of_a_distance, of_counts, of_distances
@@ -35,6 +44,7 @@ from dpsynth.release.certificate import WORDED, certificate_of
 from dpsynth.release.checks import Check, VerificationReport
 from dpsynth.release.documents import parse, shown
 from dpsynth.release.provenance import assumptions_of, provenance_of, unit_of
+from dpsynth.release.purchases import bought_domains, is_purchase
 from dpsynth.release.signature import signature_of
 from dpsynth.release.signing import signed_by
 from dpsynth.release.statement import Statement
@@ -134,13 +144,17 @@ def _unit(schema: Schema, statement: Statement) -> _Finding:
 
 def _noise(statement: Statement) -> _Finding:
     calculus = calculus_of(statement.backend, statement.guarantee.delta)
-    kinds: dict[str, type[Act]] = {"gdp": RoundedGaussian, "zcdp": DiscreteGaussian, "pure": DiscreteLaplace}
-    kind = kinds[calculus]
+    kinds: dict[str, tuple[type[Act], ...]] = {
+        "gdp": (RoundedGaussian, ThresholdedGaussian),
+        "zcdp": (DiscreteGaussian, ThresholdedDiscreteGaussian),
+        "pure": (DiscreteLaplace,),
+    }
+    known = (*kinds[calculus], ExponentialMechanism)
     if statement.calculus != calculus:
         detail = f"at delta {statement.guarantee.delta:g} is accounted in {calculus}"
         return False, f"noise {statement.backend} {detail}, not in {statement.calculus}"
     for entry in statement.entries:
-        if not isinstance(entry.act, (kind, ExponentialMechanism)):
+        if not isinstance(entry.act, known):
             what = f"a {type(entry.act).__name__}, not by {statement.backend} in {calculus}"
             return False, f"entry {entry.number} is {what}"
     return True, f"every act is one of the {statement.backend} backend, priced in {calculus}"
@@ -165,12 +179,15 @@ def _sensitivities(statement: Statement, measurements: tuple[Measurement, ...]) 
             stated, weight = entry.act.sensitivity, entry.act.sensitivity // one
             due = one * min(max(weight, 1), LARGEST_WEIGHT)
         else:
-            counted = entry.number in measured
+            counted = entry.number in measured or is_purchase(entry)
             moved = of_counts(promise) if counted else of_distances(promise, entry.cells)
             if isinstance(entry.act, DiscreteLaplace):
                 stated, due = entry.act.sensitivity, moved.l1
             else:
                 stated, due = entry.act.sensitivity_squared, moved.l2_squared
+        rows = promise.rows_per_unit
+        if isinstance(entry.act, Thresholded) and entry.act.rows != rows:
+            return False, f"entry {entry.number} is priced for {entry.act.rows} rows a unit; {rows} is due"
         if stated != due:
             return False, f"entry {entry.number} is priced for a sensitivity of {stated}; {due} is due"
     how = "added or removed" if promise.sides == 1 else "replaced"
@@ -218,8 +235,8 @@ def _paid(statement: Statement, measurements: tuple[Measurement, ...], schema: S
 
 
 def _unpaid(measurement: Measurement, entry: Entry, names: tuple[str, ...]) -> str:
-    if isinstance(entry.act, ExponentialMechanism):
-        return "that act gives no numbers"
+    if isinstance(entry.act, (ExponentialMechanism, Thresholded)):
+        return "that act measures no table"
     exact = not isinstance(entry.act, DiscreteLaplace)  # its sigma is computed from its scale
     if not math.isclose(entry.act.sigma, measurement.sigma, rel_tol=0 if exact else _TOLERANCE):
         return f"sigma {measurement.sigma!r} against {entry.act.sigma!r}"
@@ -265,7 +282,8 @@ def _layout(layout: Layout, schema: Schema) -> _Finding:
 
 
 def _provenance(schema: Schema, statement: Statement) -> _Finding:
-    stated, due = statement.provenance, provenance_of(schema)
+    bought = {p.name: p.bought for p in statement.provenance if p.bought}
+    stated, due = statement.provenance, provenance_of(schema, bought)
     if [(p.name, p.kind, p.treatment) for p in stated] != [(p.name, p.kind, p.treatment) for p in due]:
         return (
             False,
@@ -284,7 +302,8 @@ def _processing(model: Model, statement: Statement) -> _Finding:
 
 
 def _assumptions(schema: Schema, statement: Statement) -> _Finding:
-    due = assumptions_of(statement.backend, statement.calculus, schema)
+    bought = any(p.bought for p in statement.provenance)
+    due = assumptions_of(statement.backend, statement.calculus, schema, bought=bought)
     if missing := [name for name in due if name not in statement.assumptions]:
         return False, f"the statement does not own up to {', '.join(missing)}"
     return True, f"all {len(due)} that this noise and this unit need are named"
@@ -366,6 +385,7 @@ _CHECKS: tuple[tuple[str, Callable[..., _Finding], tuple[str, ...]], ...] = (
     ("model was measured", _support, ("model", "measurements")),
     ("layout's columns", _layout, ("layout", "schema")),
     ("columns accounted for", _provenance, ("schema", "statement")),
+    ("bought domains", bought_domains, ("statement",)),
     ("processing", _processing, ("model", "statement")),
     ("assumptions", _assumptions, ("schema", "statement")),
     ("budget book", _book, ("statement",)),

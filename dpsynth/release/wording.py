@@ -30,10 +30,19 @@ ASSUMPTIONS = {
     "log-accuracy": "numpy's logarithm errs by less than 16 units in its last place.",
     "opendp-noise": "OpenDP's discrete Gaussian or Laplace has the distribution it states.",
     "public-schema": "all in schema.yaml is public; no category or bound was copied from the rows.",
+    "public-or-bought-schema": "all in schema.yaml is public or bought; nothing else is from the rows.",
     "one-row-per-person": "the steward asserts that no person has two rows; nothing enforces it.",
     "enforced-unit": "one value of the unit's column is one person; the bound on rows was enforced.",
     "no-side-channels": "nobody learns of the rows by timing, memory, crashes or network traffic.",
     "trusted-machine": "the machine ran this program unaltered and kept its memory to itself.",
+}
+
+_KEYS = {
+    "values": "its categories",
+    "lower": "its lower bound",
+    "upper": "its upper bound",
+    "edges": "its bins",
+    "missing": "whether values are missing",
 }
 
 PROCESSING = {
@@ -229,15 +238,30 @@ def _columns(statement: Statement) -> list[str]:
     text = f"{measured.total()} columns were measured with noise ({kinds})"
     if regenerated:
         text += f"; {regenerated} made up afresh from a stated format, their content left out"
+    bought = [p for p in statement.provenance if p.bought]
+    origin = "Names, kinds, categories and bounds come from the schema, not from the rows."
+    if bought:
+        origin = (
+            "Names, kinds and what else was publicly known come from the schema; the rest was bought from "
+            "the rows, with noise and for a price, as listed below."
+        )
     return [
         "## What is known of columns and rows",
         "",
         *_wrapped(
-            f"{text}. Names, kinds, categories and bounds come from the schema, not from the rows. The "
+            f"{text}. {origin} The "
             "number of rows is estimated from the noisy measurements; the exact one is not in this release."
         ),
         "",
+        *(line for p in bought for line in _item(f"{shown(p.name)}: {_bought(p.bought)}, bought.")),
+        *([""] if bought else []),
     ]
+
+
+def _bought(keys: Sequence[str]) -> str:
+    """Name what was bought of a column."""
+    named = [_KEYS[key] for key in keys if key in _KEYS]
+    return f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
 
 
 def _processed(statement: Statement) -> list[str]:

@@ -19,6 +19,7 @@ from dpsynth.schema.columns import (
 from dpsynth.schema.constraints import AtMost, Constraint, Determines, Impossible
 from dpsynth.schema.document import dotted
 from dpsynth.schema.published import json_schema
+from dpsynth.schema.purchases import OpenSchema, Purchase, read_schema
 from dpsynth.schema.ranges import Range
 from dpsynth.schema.table import FORMAT_VERSION, Schema, UnitColumn
 
@@ -37,7 +38,9 @@ __all__ = [
     "Integer",
     "Label",
     "Numeric",
+    "OpenSchema",
     "Ordinal",
+    "Purchase",
     "Range",
     "Real",
     "Rule",
@@ -45,4 +48,5 @@ __all__ = [
     "UnitColumn",
     "dotted",
     "json_schema",
+    "read_schema",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dpsynth.schema.left_open import BUY, BUY_EDGES
 from dpsynth.schema.values import MAX_BINS, MAX_CATEGORIES, MAX_LATTICE, MAX_REAL
 
 __all__ = ["json_schema"]
@@ -27,6 +28,7 @@ _MOMENT: _Json = {
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?$",
 }
 _TEXT: _Json = {"type": "string"}
+_BUY: _Json = {"const": BUY, "description": "To be bought from the rows by a fit, with noise."}
 _FLAG: _Json = {"type": "boolean"}
 
 _MISSING = (
@@ -200,7 +202,7 @@ def _object(description: str, properties: _Json, *, required: list[str], **more:
 def _common(kind: str) -> _Json:
     return {
         "kind": {"const": kind, "description": "The kind of column."},
-        "missing": {**_FLAG, "description": _MISSING},
+        "missing": {"anyOf": [_FLAG, _BUY], "description": _MISSING},
     }
 
 
@@ -208,18 +210,25 @@ def _labelled(kind: str, description: str) -> _Json:
     def form(label: _Json) -> _Json:
         return {
             "required": ["values"],
-            "properties": {"values": {"items": label}, "other_label": label, "count": False},
+            "properties": {
+                "values": {"type": "array", "items": label},
+                "other_label": label,
+                "count": False,
+            },
         }
 
+    values = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_CATEGORIES,
+        "uniqueItems": True,
+        "description": "The public values: all texts, all whole numbers, or true and false.",
+    }
     properties = {
         **_common(kind),
-        "values": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": MAX_CATEGORIES,
-            "uniqueItems": True,
-            "description": "The public values: all texts, all whole numbers, or true and false.",
-        },
+        "values": {"anyOf": [values, _BUY], "description": values["description"]}
+        if kind == "categorical"
+        else values,
         "count": {
             "type": "integer",
             "minimum": 1,
@@ -235,6 +244,15 @@ def _labelled(kind: str, description: str) -> _Json:
             "description": "How other is written: of the same type as the values; other by default for texts."
         },
     }
+    bought = {
+        "required": ["values"],
+        "properties": {
+            "values": {"const": BUY},
+            "other_label": _TEXT,
+            "count": False,
+            "out_of_domain": {"const": "other"},
+        },
+    }
     plain = {"required": ["count"], "properties": {"other_label": _WHOLE, "values": False}}
     not_other = {
         "properties": {"out_of_domain": {"enum": ["clip", "missing"]}},
@@ -245,7 +263,7 @@ def _labelled(kind: str, description: str) -> _Json:
         description,
         properties,
         required=["kind", "missing"],
-        oneOf=[form(_TEXT), form(_WHOLE), form(_FLAG), plain],
+        oneOf=[form(_TEXT), form(_WHOLE), form(_FLAG), plain, *([bought] if kind == "categorical" else [])],
         allOf=[
             _MISSING_RULE,
             {
@@ -297,8 +315,14 @@ _CLOCK: _Json = {
 def _ranged(kind: str, description: str, point: _Json, own: _Json) -> _Json:
     properties = {
         **_common(kind),
-        "lower": {**point, "description": "The lowest possible value, from public knowledge."},
-        "upper": {**point, "description": "The highest possible value, from public knowledge."},
+        "lower": {
+            "anyOf": [point, _BUY],
+            "description": "The lowest possible value, from public knowledge.",
+        },
+        "upper": {
+            "anyOf": [point, _BUY],
+            "description": "The highest possible value, from public knowledge.",
+        },
         **own,
         "bins": {
             "type": "integer",
@@ -308,11 +332,13 @@ def _ranged(kind: str, description: str, point: _Json, own: _Json) -> _Json:
             "description": "Most fine bins; a column with fewer distinct values keeps each one.",
         },
         "edges": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": MAX_BINS,
-            "uniqueItems": True,
-            "items": point,
+            "anyOf": [
+                {"type": "array", "minItems": 1, "maxItems": MAX_BINS, "uniqueItems": True, "items": point},
+                {
+                    "enum": list(BUY_EDGES),
+                    "description": "To be bought: where rows pile up, or equal shares.",
+                },
+            ],
             "description": _EDGES,
         },
         "spikes": {
@@ -331,7 +357,18 @@ def _ranged(kind: str, description: str, point: _Json, own: _Json) -> _Json:
         required=required,
         allOf=[
             _MISSING_RULE,
-            {"if": {"required": ["edges"]}, "then": {"properties": {"bins": {"const": 128}}}},
+            {
+                "if": {"properties": {"edges": {"type": "array"}}, "required": ["edges"]},
+                "then": {"properties": {"bins": {"const": 128}}},
+            },
+            {
+                "if": {
+                    "anyOf": [
+                        {"properties": {k: {"const": BUY}}, "required": [k]} for k in ("lower", "upper")
+                    ]
+                },
+                "then": {"properties": {"spikes": False, "edges": {"type": "string"}}},
+            },
         ],
     )
 

@@ -1,0 +1,1 @@
+"""Buying what a schema leaves open."""
