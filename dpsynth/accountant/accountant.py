@@ -47,6 +47,9 @@ class Accountant:
     path: Path
     wait: float = WAIT
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, wait: float = WAIT) -> Self:
         """Open a book that is there.

@@ -301,28 +301,35 @@ def _explained(path: Path, wait: float) -> Iterator[None]:
         raise FlawError(flaw.check, flaw.detail, path=str(path)) from None
     except DpsynthError:
         raise
+    except UnicodeDecodeError:  # of a message of SQLite's that quotes the file
+        raise FlawError("file", "SQLite cannot read it", path=str(path)) from None
     except sqlite3.Error as error:
-        code = _code(error)
-        if code in _LOCKED:
-            raise BookError(
-                f"{path}: another process has kept the book locked for {wait:g} seconds; try again, or end "
-                "that process. Nothing was written"
-            ) from None
-        if code in _DAMAGED:
-            raise FlawError("file", "SQLite finds it damaged or cut short", path=str(path)) from None
-        if code in _NOT_WRITABLE:
-            raise BookError(
-                f"{path}: the book, its folder or the files beside it (-wal, -shm) may not be opened or "
-                "written; change their permissions, or copy the book with its -wal file elsewhere"
-            ) from None
-        if code == sqlite3.SQLITE_FULL:
-            raise BookError(f"{path}: the disk is full. Nothing was written") from None
-        name = getattr(error, "sqlite_errorname", None) or type(error).__name__
-        if isinstance(error, sqlite3.OperationalError) and code == sqlite3.SQLITE_IOERR:
-            raise BookError(f"{path}: the file system failed ({name}). Nothing was written") from None
-        raise FlawError("file", f"SQLite cannot read it ({name})", path=str(path)) from None
+        raise _in_our_words(error, path, wait) from None
     except OSError as error:
         raise BookError(f"{path}: {error.strerror or type(error).__name__}") from None
+
+
+def _in_our_words(error: sqlite3.Error, path: Path, wait: float) -> DpsynthError:
+    """Return an error that says what to do, and quotes nothing of the file."""
+    code = _code(error)
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    if code in _LOCKED:
+        return BookError(
+            f"{path}: another process has kept the book locked for {wait:g} seconds; try again, or end "
+            "that process. Nothing was written"
+        )
+    if code in _DAMAGED:
+        return FlawError("file", "SQLite finds it damaged or cut short", path=str(path))
+    if code in _NOT_WRITABLE:
+        return BookError(
+            f"{path}: the book, its folder or the files beside it (-wal, -shm) may not be opened or written; "
+            "change their permissions, or copy the book with its -wal file elsewhere"
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return BookError(f"{path}: the disk is full. Nothing was written")
+    if code == sqlite3.SQLITE_IOERR:
+        return BookError(f"{path}: the file system failed ({name}). Nothing was written")
+    return FlawError("file", f"SQLite cannot read it ({name})", path=str(path))
 
 
 def _code(error: sqlite3.Error) -> int:
