@@ -13,7 +13,7 @@ from dpsynth.privacy.acts import ExponentialMechanism
 from dpsynth.privacy.curator import Entry
 from dpsynth.privacy.guarantee import CURRENCIES
 from dpsynth.release.booked import book_lines
-from dpsynth.release.bounds import Bounds
+from dpsynth.release.bounds import ALARMS, BASELINES, Bounds
 from dpsynth.release.documents import shown
 from dpsynth.release.numerals import percent, plain, rounded_up
 from dpsynth.release.statement import Statement
@@ -143,19 +143,21 @@ def _meaning(statement: Statement) -> list[str]:
         Bounds.of(amount, statement.calculus, statement.delta_aside)
         for amount in (statement.budget, statement.spent)
     )
-    low, high = promised.detections
     mu = "" if promised.mu is None else f"mu = {rounded_up(promised.mu, 4)}, "
+    lucks = (*ALARMS, *BASELINES[1:])  # 1 % is in both
+    rows = [["right by luck, without this release", *map(percent, lucks)]]
+    for name, bounds in (("with it at most: promised", promised), ("with it at most: really spent", spent)):
+        rows.append([name, *map(percent, (*bounds.detections, *bounds.successes[1:]))])
     return [
         "## What it means for one person",
         "",
         *_wrapped(
-            f"Ceilings for every attack ({mu}rho = {rounded_up(promised.rho, 4)}): who wrongly accuses 1 % "
-            f"of people who are not in the table detects at most {percent(high)} of those who are (0.1 %: "
-            f"{percent(low)}); a secret that can be guessed without this release one time in ten is guessed "
-            f"with it at most {percent(promised.successes[1])} of the time, one of two answers at most "
-            f"{percent(promised.successes[2])}. What was really spent allows {percent(spent.detections[1])}, "
-            f"{percent(spent.detections[0])}, {percent(spent.successes[1])}, {percent(spent.successes[2])}."
+            "How often a guess about a person is right at most, whoever guesses: a secret of theirs, or that "
+            "they are in the table (luck: how often it is wrong of others). In short, "
+            f"{mu}rho = {rounded_up(promised.rho, 4)}."
         ),
+        "",
+        *_table(rows),
         "",
     ]
 

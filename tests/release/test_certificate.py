@@ -13,6 +13,7 @@ from fractions import Fraction
 import jsonschema
 import pytest
 
+from dpsynth.accountant.reference import BookReference, Earlier
 from dpsynth.errors import ReleaseError
 from dpsynth.release.bundle import load
 from dpsynth.release.certificate import LIMITS, WORDED, certificate_of, fingerprints
@@ -57,6 +58,34 @@ def test_other_promises_have_it_too(members, promise):
     assert found["summary"]["adjacency"] == promise.get("adjacency", "add-remove")
     told = next(i["how"] for i in found["guidance"]["items"] if i["topic"].startswith("delta"))
     assert ("delta is 0" in told) == ("delta" in promise)
+
+
+def test_earlier_releases_of_a_budget_book_have_it_too(members):
+    before = Earlier(
+        number=3,
+        at="2026-01-02T03:04:05.000000Z",
+        epsilon=1.0,
+        delta=1e-9,
+        cost=Fraction(1, 30),
+        state="released",
+    )
+    book = BookReference(
+        book="0" * 32,
+        dataset="visits",
+        reservation=9,
+        head="0" * 64,
+        epsilon=3.0,
+        delta=1e-8,
+        calculus="gdp",
+        budget=Fraction(3, 10),
+        cost=Fraction(1, 30),
+        earlier=(before,),
+    )
+    found = certificate_of(dataclasses.replace(tiny().statement, book=book), members)
+    CHECKER.validate(found)
+    assert found["statement"]["book"]["earlier"][0]["number"] == 3
+    told = next(i for i in found["guidance"]["items"] if i["topic"].startswith("other releases"))
+    assert (told["addressed"], told["evidence"]) == ("yes", "statement.book")
 
 
 def test_the_golden_certificate_has_it_too():

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import math
+import re
 from fractions import Fraction
 
 import pytest
@@ -14,6 +15,8 @@ from dpsynth import __version__
 from dpsynth.errors import ReleaseError
 from dpsynth.privacy.acts import price
 from dpsynth.privacy.guarantee import gdp_delta
+from dpsynth.release.explanation import explain
+from dpsynth.release.numerals import percent, rounded_up
 from dpsynth.release.statement import Statement, epsilon_of
 from dpsynth.release.wording import ASSUMPTIONS, PROCESSING, promise_of
 from dpsynth.schema import Schema
@@ -123,6 +126,19 @@ def test_a_table_without_identifiers_has_none_made_up():
     text = ROW.replace('  key: {kind: identifier, format: "K-####"}\n', "")
     assert "made up afresh" in str(tiny().statement)
     assert "made up afresh" not in str(tiny(text).statement)
+
+
+@pytest.mark.parametrize("backend", ["exact", "opendp"])
+def test_the_text_says_what_it_means_for_one_person(backend):
+    statement = tiny(backend=backend).statement
+    found = explain(statement)
+    lines = str(statement).splitlines()
+    for name, bounds in (("promised", found.promised), ("really spent", found.spent)):
+        (line,) = (text for text in lines if text.startswith(f"    with it at most: {name} "))
+        shares = [*bounds.detections, *bounds.successes[1:]]
+        assert re.findall(r"[0-9.]+ %", line) == [percent(share) for share in shares]
+    body = " ".join(str(statement).split())
+    assert (f"mu = {rounded_up(found.promised.mu or 0, 4)}" in body) == (backend == "exact")
 
 
 def test_nothing_but_public_things_is_in_the_text():
