@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dpsynth.model.smoothing import smooth_curves
 from dpsynth.model.stages import ALL_STAGES, Stages
 
 __all__ = [
@@ -33,6 +34,9 @@ _ABSOLUTE = np.geomspace(0.05, 1e4, 24)  # prior deviations in units of the nois
 _RELATIVE = np.geomspace(1e-5, 1e3, 17)  # prior variances a * mean**b
 _POWERS = (1.0, 2.0)
 _BANDWIDTHS = (0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+_NEIGHBOURS = 3  # which of these tells what outstanding cells are compared with
+_LONGEST_CURVE = 256  # cells; a curve's cost grows with their cube
+_ROUGH = 20.0  # mean count a cell, in sigmas, above which smooth curves have little to add
 _FEW = 8  # with fewer cells than this there is nothing to learn a prior from
 _MANY = 4096  # above this a prior is fitted to that many representative cells
 _NEGLIGIBLE = 1e-6  # a prior of less weight than this is left out of the average
@@ -65,7 +69,8 @@ def denoise_one_way(
     """Return non-negative counts of sum ``total`` estimated from noisy ones.
 
     The prior's mean is zero, or, on the ordered part, a kernel smooth of the neighbours (the cell itself left
-    out) at one of several bandwidths; each prior is fitted, and they are averaged by marginal likelihood.
+    out) at one of several bandwidths or, where the mean count is below 20 sigmas, a smooth curve on the
+    logarithmic scale; each prior is fitted, and they are averaged by marginal likelihood.
 
     Args:
         values: Noisy counts, shape ``(size,)``.
@@ -79,9 +84,13 @@ def denoise_one_way(
         return plain
     typical = float(np.sqrt(np.mean(np.square(sigma))))
     means = [np.zeros_like(values, dtype=np.float64)]
-    if ordered >= _FEW:
-        means += _smooth_means(plain[:ordered], typical, values.size)
     noise = np.broadcast_to(np.square(np.asarray(sigma, dtype=np.float64)), values.shape)
+    if ordered >= _FEW:
+        smooth = _smooth_means(plain[:ordered], typical, values.size)
+        means += smooth
+        if ordered <= _LONGEST_CURVE and total < _ROUGH * typical * values.size:
+            curves = smooth_curves(values[:ordered], noise[:ordered], smooth[_NEIGHBOURS][:ordered], total)
+            means += [np.concatenate([curve, np.zeros(values.size - ordered)]) for curve in curves]
     fits = [_fit_mixture(values - mean, mean, noise) for mean in means]
     scores = np.array([score for _, score in fits])
     weights = np.exp(scores - scores.max())
