@@ -7,15 +7,14 @@ with any number of rows changes one count by one, and the noise is that of a tab
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dpsynth import __version__
+from dpsynth.accountant import Accountant, BookReference
 from dpsynth.data.bounding import unit_sizes
 from dpsynth.data.source import open_source
 from dpsynth.data.withheld import emptied
@@ -23,58 +22,26 @@ from dpsynth.errors import InputError
 from dpsynth.privacy.acts import act_to_dict
 from dpsynth.privacy.curator import Curator, Entry
 from dpsynth.privacy.guarantee import Adjacency, Calculus, Guarantee, calculus_of
+from dpsynth.privacy.ledger import Ledger
 from dpsynth.privacy.marginal import Marginal
+from dpsynth.release.booked import book_to_dict
+from dpsynth.release.documents import dump
 from dpsynth.release.statement import epsilon_of
+from dpsynth.unit_effects import (
+    LEVEL,
+    BoundEffect,
+    Interval,
+    effects_of,
+    expected_noise,
+    sum_of,
+    width_of,
+)
 
-__all__ = ["LARGEST", "BoundEffect", "Interval", "RowsPerUnit", "suggest_max_rows"]
+__all__ = ["LARGEST", "RowsPerUnit", "suggest_max_rows"]
 
 LARGEST = 10_000  # cells of the histogram
-_LEVEL = 0.95
-_NORMAL = 1.959964  # standard deviations of a two-sided interval at that level
-_LAPLACE = 2.119  # likewise for Laplace noise; sums of it need less
 _SHOWN = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 _SINGLE = 10  # rows of the printed histogram that stand alone
-
-_Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate and where the true figure lies, in 95 of 100 such purchases: for the noise alone.
-
-    Attributes:
-        estimate: The figure computed from noisy counts.
-        low: Lower end.
-        high: Upper end.
-    """
-
-    estimate: float
-    low: float
-    high: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the interval as plain JSON values."""
-        return {"estimate": self.estimate, "low": self.low, "high": self.high}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundEffect:
-    """What a bound would do to the table, as far as the noisy histogram tells.
-
-    Attributes:
-        max_rows: The bound, ``k``.
-        units_cut: Share of the units with more than ``k`` rows, which lose some.
-        rows_lost: Share of the rows that would be dropped; at least so much, where units have more rows than
-            the histogram tells apart.
-        noise: Expected absolute noise in one table of the coming fit, in rows; it grows with ``k``.
-        error: Rows lost plus ``noise``: the expected L1 distance of that table from the true one, at most.
-    """
-
-    max_rows: int
-    units_cut: Interval
-    rows_lost: Interval
-    noise: float
-    error: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +59,7 @@ class RowsPerUnit:
         effects: One record for each bound from 1 to one below the largest.
         recommended: The bound of least ``error``, or ``None`` where noise drowns the number of units.
         assumed: The coming fit that ``noise`` is for.
+        book: The purchase's place in a budget book, if its budget was reserved in one.
     """
 
     guarantee: Guarantee
@@ -104,11 +72,12 @@ class RowsPerUnit:
     effects: tuple[BoundEffect, ...]
     recommended: int | None
     assumed: dict[str, float]
+    book: BookReference | None = None
 
     @property
     def open_ended(self) -> bool:
         """Whether units with more rows than the histogram tells apart are certain to exist."""
-        return self.counts[-1] > _width(self.sigma, self.calculus)
+        return self.counts[-1] > width_of(self.sigma, self.calculus)
 
     @property
     def epsilon_spent(self) -> float:
@@ -122,7 +91,7 @@ class RowsPerUnit:
             "largest": len(self.counts),
             "counts": list(self.counts),
             "sigma": self.sigma,
-            "level": _LEVEL,
+            "level": LEVEL,
             "units": self.units.to_dict(),
             "open_ended": self.open_ended,
             "bounds": [
@@ -137,33 +106,39 @@ class RowsPerUnit:
             ],
             "assumed": self.assumed,
             "recommended": self.recommended,
-            "statement": {
-                "guarantee": {
-                    "epsilon": float(self.guarantee.epsilon),
-                    "delta": float(self.guarantee.delta),
-                    "unit": self.guarantee.unit,
-                    **({"adjacency": "replace-one"} if self.guarantee.adjacency == "replace-one" else {}),
-                },
-                "protects": f"all rows of one {self.guarantee.unit}, however many",
-                "missing_unit": "rows whose unit is missing belong to nobody and were not counted",
-                "calculus": self.calculus,
-                "budget": self.budget,
-                "spent": float(sum(e.price for e in self.entries)),
-                "epsilon_spent": self.epsilon_spent,
-                "ledger": [
-                    {
-                        "number": e.number,
-                        "purpose": e.purpose,
-                        "act": act_to_dict(e.act),
-                        "price": float(e.price),
-                        "columns": list(e.columns),
-                        "cells": e.cells,
-                    }
-                    for e in self.entries
-                ],
-                "adds_to": "the budget of every fit of the same people",
-                "version": __version__,
+            "statement": self.statement(),
+        }
+
+    def statement(self) -> dict[str, Any]:
+        """Return what was promised and spent, with the ledger, as plain JSON values."""
+        guarantee = self.guarantee
+        return {
+            "guarantee": {
+                "epsilon": float(guarantee.epsilon),
+                "delta": float(guarantee.delta),
+                "unit": guarantee.unit,
+                **({"adjacency": "replace-one"} if guarantee.adjacency == "replace-one" else {}),
             },
+            "protects": f"all rows of one {guarantee.unit}, however many",
+            "missing_unit": "rows whose unit is missing belong to nobody and were not counted",
+            "calculus": self.calculus,
+            "budget": self.budget,
+            "spent": float(sum(e.price for e in self.entries)),
+            "epsilon_spent": self.epsilon_spent,
+            "ledger": [
+                {
+                    "number": e.number,
+                    "purpose": e.purpose,
+                    "act": act_to_dict(e.act),
+                    "price": float(e.price),
+                    "columns": list(e.columns),
+                    "cells": e.cells,
+                }
+                for e in self.entries
+            ],
+            "adds_to": "the budget of every fit of the same people",
+            **({} if self.book is None else {"book": book_to_dict(self.book)}),
+            "version": __version__,
         }
 
     def __str__(self) -> str:
@@ -232,6 +207,8 @@ def suggest_max_rows(
     cells: int = 200,
     tables: int = 20,
     adjacency: Adjacency = "add-remove",
+    accountant: Accountant | None = None,
+    dataset: str | None = None,
 ) -> RowsPerUnit:
     """Buy a noisy histogram of rows per unit, and say which bound on them to take.
 
@@ -251,12 +228,17 @@ def suggest_max_rows(
         cells: Number of counts in one of its tables; likewise.
         tables: Number of tables that it divides its budget among; likewise.
         adjacency: Of both: units come or go, or are replaced.
+        accountant: A budget book, in which the purchase is reserved before a row is read.
+        dataset: Which of its data sets this table is; may be left out where it has one.
 
     Returns:
         The histogram, what each bound would cut, the recommendation and the ledger.
 
     Raises:
-        InputError: ``largest``, ``cells`` or ``tables`` is out of range.
+        InputError: ``largest``, ``cells`` or ``tables`` is out of range; or a data set is named without a
+            book, or is not in it.
+        BudgetRefusedError: the book has no room for it; no row was read.
+        BookError, VerificationError: the book cannot be read or written, or was altered.
         GuaranteeError: an epsilon, the delta or the adjacency is not one.
         DataError: a file that cannot be read, or a unit column that is absent or of an unreadable dtype.
 
@@ -275,77 +257,53 @@ def suggest_max_rows(
             raise InputError(f"{name}={value!r} is not a whole number from {least} to {most:,}")
     coming = Guarantee(epsilon=fit_epsilon, delta=delta, adjacency=adjacency)
     guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit, adjacency=adjacency)
-    curator = Curator(unit_sizes(open_source(data), unit, largest), guarantee)
+    ledger = Ledger(guarantee, calculus_of("exact", delta))
+    assumed = {"epsilon": fit_epsilon, "delta": delta, "cells": cells, "tables": tables}
+    noise = cells * expected_noise(coming, tables)
+    if accountant is None:
+        if dataset is not None:
+            raise InputError(f"dataset={dataset!r} is a name in a budget book; give accountant as well")
+        return _bought(data, ledger, largest, noise, assumed)
+    with accountant.reserve(
+        guarantee, calculus=ledger.calculus, mechanism="suggest-max-rows", dataset=dataset
+    ) as hold:
+        hold.follow(ledger)
+        found = _bought(data, ledger, largest, noise, assumed, book=hold.reference)
+        hold.commit(found.entries, statement=hashlib.sha256(dump(found.statement())).hexdigest())
+    return found
+
+
+def _bought(
+    data: Any,
+    ledger: Ledger,
+    largest: int,
+    noise: float,
+    assumed: dict[str, float],
+    *,
+    book: BookReference | None = None,
+) -> RowsPerUnit:
+    """Spend the whole of a ledger on the histogram, and say what follows from it."""
+    guarantee = ledger.guarantee
+    curator = Curator(unit_sizes(open_source(data), guarantee.unit, largest), guarantee, ledger=ledger)
     query = Marginal((0,), (np.arange(largest),))
     noisy = curator.measure(query, budget=curator.budget, purpose="rows per unit")
-    counts, width = noisy.values.astype(np.float64), _width(noisy.sigma, curator.calculus)
-    effects = tuple(_effects(counts, width, cells * _expected_noise(coming, tables)))
-    units = _sum(counts, np.ones(largest), width)
+    entries = ledger.close()
+    counts, width = noisy.values.astype(np.float64), width_of(noisy.sigma, ledger.calculus)
+    effects = tuple(effects_of(counts, width, noise))
+    units = sum_of(counts, np.ones(largest), width)
     return RowsPerUnit(
         guarantee=guarantee,
-        calculus=curator.calculus,
-        budget=float(curator.budget),
-        entries=curator.entries,
+        calculus=ledger.calculus,
+        budget=float(ledger.budget),
+        entries=entries,
         counts=tuple(int(c) for c in noisy.values),
         sigma=noisy.sigma,
         units=units,
         effects=effects,
         recommended=min(effects, key=lambda e: e.error).max_rows if units.low > 0 else None,
-        assumed={"epsilon": fit_epsilon, "delta": delta, "cells": cells, "tables": tables},
+        assumed=assumed,
+        book=book,
     )
-
-
-def _effects(counts: _Floats, width: float, noise: float) -> Iterable[BoundEffect]:
-    """Give, for each bound, what it cuts; ``noise`` is that of a table at a bound of one row."""
-    rows = np.arange(1, counts.size + 1, dtype=np.float64)
-    ones = np.ones_like(rows)
-    for bound in range(1, counts.size):
-        lost = np.maximum(rows - bound, 0.0)
-        yield BoundEffect(
-            max_rows=bound,
-            units_cut=_share(counts, (rows > bound).astype(np.float64), ones, width),
-            rows_lost=_share(counts, lost, rows, width),
-            noise=bound * noise,
-            error=max(float(lost @ counts), 0.0) + bound * noise,
-        )
-
-
-def _expected_noise(coming: Guarantee, tables: int) -> float:
-    """Return the expected absolute noise in a count of a fit that divides its budget among so many tables."""
-    calculus = calculus_of("exact", coming.delta)
-    each = coming.budget(calculus) / tables / coming.sides
-    return 1 / each if calculus == "pure" else math.sqrt(2 / math.pi / each)
-
-
-def _width(sigma: float, calculus: Calculus) -> float:
-    """Return half the length of a count's interval; the noise's rounding is covered."""
-    return (_LAPLACE if calculus == "pure" else _NORMAL) * math.sqrt(sigma**2 + 0.25)
-
-
-def _sum(counts: _Floats, weights: _Floats, width: float) -> Interval:
-    """Return a weighted sum of the true counts, with its interval; a sum is not negative."""
-    value, half = float(weights @ counts), width * math.sqrt(float(weights @ weights))
-    return Interval(max(value, 0.0), max(value - half, 0.0), max(value + half, 0.0))
-
-
-def _share(counts: _Floats, part: _Floats, whole: _Floats, width: float) -> Interval:
-    """Return the ratio of two weighted sums of the true counts, with Fieller's interval, within 0 and 1.
-
-    The interval holds each ratio ``r`` for which ``(part - r whole) @ counts`` is within ``z`` standard
-    deviations of zero; all of [0, 1] where the whole itself is. ``width`` is ``z`` times the deviation of the
-    noise in one count.
-
-    Reference: Fieller 1954, "Some Problems in Interval Estimation", J. R. Stat. Soc. B 16.
-    """
-    top, bottom = float(part @ counts), float(whole @ counts)
-    square = bottom**2 - width**2 * float(whole @ whole)
-    estimate = min(max(top / max(bottom, 1.0), 0.0), 1.0)
-    if square <= 0 or bottom <= 0:
-        return Interval(estimate, 0.0, 1.0)
-    middle = top * bottom - width**2 * float(part @ whole)
-    root = math.sqrt(max(middle**2 - square * (top**2 - width**2 * float(part @ part)), 0.0))
-    low, high = ((middle + sign * root) / square for sign in (-1, 1))
-    return Interval(estimate, min(max(low, 0.0), estimate), max(min(high, 1.0), estimate))
 
 
 def _whole(value: float) -> str:
@@ -353,6 +311,7 @@ def _whole(value: float) -> str:
 
 
 def _percent(share: Interval) -> str:
-    figures: Sequence[float] = (share.estimate, share.low, share.high)
-    estimate, low, high = (f"{100 * figure:.3g}" for figure in figures)
+    estimate, low, high = (
+        f"{100 * x:.{1 if x >= 0.1 else 2}f}" for x in (share.estimate, share.low, share.high)
+    )
     return f"{estimate} ({low} to {high})"

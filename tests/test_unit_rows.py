@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 from dpsynth import DpsynthError, suggest_max_rows
+from dpsynth.accountant import Accountant
 from dpsynth.data import open_source
 from dpsynth.data.bounding import unit_sizes
-from dpsynth.errors import DataError, GuaranteeError, InputError
+from dpsynth.errors import BudgetRefusedError, DataError, GuaranteeError, InputError
 from dpsynth.privacy.acts import RoundedGaussian
 from dpsynth.privacy.guarantee import gdp_budget
 from dpsynth.privacy.sealed import open_codes
-from dpsynth.unit_rows import _effects, _share, _sum, _width
+from dpsynth.unit_effects import effects_of, share_of, sum_of, width_of
 from tests.mechanisms.harness import script_noise
 from tests.strategies.frames import MAKERS
 
@@ -126,6 +127,43 @@ def test_what_cannot_be_bought_is_refused_before_a_row_is_read(terms, error, mes
     assert isinstance(caught.value, DpsynthError)
 
 
+# ---- in a book -------------------------------------------------------------------------------------
+
+
+def book_of(tmp_path, epsilon):
+    return Accountant.create(tmp_path / "book.db", dataset="visits", epsilon=epsilon, delta=DELTA, unit="u")
+
+
+def test_a_purchase_is_reserved_and_settled_in_a_book(tmp_path):
+    book = book_of(tmp_path, 1.0)
+    found = suggest_max_rows(table_of([1, 2]), "u", epsilon=0.5, delta=DELTA, accountant=book)
+    assert found.book.dataset == "visits"
+    assert found.statement()["book"]["reservation"] == found.book.reservation
+    (totals,) = book.show()
+    assert 0.499 < totals.epsilon_spent <= 0.5 + 1e-9
+    assert "suggest-max-rows" in str(book.history())
+    assert book.verify().passed
+
+
+def test_a_book_without_room_refuses_before_a_row_is_read(tmp_path):
+    book = book_of(tmp_path, 0.1)
+    with pytest.raises(BudgetRefusedError):
+        suggest_max_rows(object(), "u", epsilon=0.5, delta=DELTA, accountant=book)
+    assert book.show()[0].epsilon_spent == 0
+
+
+def test_what_was_not_drawn_is_given_back(tmp_path):
+    book = book_of(tmp_path, 1.0)
+    with pytest.raises(DataError):
+        suggest_max_rows(object(), "u", epsilon=0.5, delta=DELTA, accountant=book)
+    assert book.show()[0].epsilon_spent == 0
+
+
+def test_a_data_set_is_named_with_its_book():
+    with pytest.raises(InputError, match="give accountant as well"):
+        suggest_max_rows(table_of([1]), "u", epsilon=0.5, delta=DELTA, dataset="visits")
+
+
 # ---- what it says ----------------------------------------------------------------------------------
 
 
@@ -188,14 +226,14 @@ def test_intervals_hold_as_often_as_they_say():
     rng = np.random.default_rng(7)
     truth = np.array([500.0, 200, 80, 40, 20, 10, 0, 3])
     rows = np.arange(1.0, 9.0)
-    width = _width(12.0, "gdp")
+    width = width_of(12.0, "gdp")
     kept = np.zeros(3)
     part, ones = np.maximum(rows - 2, 0), np.ones(8)
     for _ in range(2_000):
         noisy = truth + np.rint(rng.normal(0, 12.0, truth.size))
-        number = _sum(noisy, ones, width)
-        cut = _share(noisy, (rows > 2).astype(float), ones, width)
-        lost = _share(noisy, part, rows, width)
+        number = sum_of(noisy, ones, width)
+        cut = share_of(noisy, (rows > 2).astype(float), ones, width)
+        lost = share_of(noisy, part, rows, width)
         kept += [
             number.low <= truth.sum() <= number.high,
             cut.low <= truth[2:].sum() / truth.sum() <= cut.high,
@@ -208,12 +246,12 @@ def test_intervals_hold_as_often_as_they_say():
 def test_intervals_hold_under_laplace_noise_too():
     """2,000 noisy histograms, seed fixed: at least 94.5 % for one count, more for sums."""
     rng = np.random.default_rng(8)
-    width, truth = _width(12.0, "pure"), np.array([40.0, 300, 90, 20])
+    width, truth = width_of(12.0, "pure"), np.array([40.0, 300, 90, 20])
     weights = (np.array([0, 1.0, 0, 0]), np.ones(4))
     kept = np.zeros(2)
     for _ in range(2_000):
         noisy = truth + rng.laplace(0, 12.0 / math.sqrt(2), truth.size)
-        found = [_sum(noisy, w, width) for w in weights]
+        found = [sum_of(noisy, w, width) for w in weights]
         kept += [f.low <= w @ truth <= f.high for f, w in zip(found, weights, strict=True)]
     assert 0.935 < kept[0] / 2_000 <= kept[1] / 2_000
 
@@ -241,7 +279,7 @@ def test_every_guarantee_can_be_bought_under(delta, adjacency, monkeypatch):
 
 def test_an_interval_is_everything_where_noise_drowns_the_whole():
     noisy = np.array([3.0, -4.0, 1.0])
-    share = _share(noisy, np.array([0.0, 1.0, 1.0]), np.ones(3), _width(50.0, "gdp"))
+    share = share_of(noisy, np.array([0.0, 1.0, 1.0]), np.ones(3), width_of(50.0, "gdp"))
     assert (share.low, share.high) == (0.0, 1.0)
     assert 0 <= share.estimate <= 1
 
@@ -250,7 +288,7 @@ def test_effects_stay_possible_whatever_the_noise():
     rng = np.random.default_rng(0)
     for size in (2, 3, 40):
         for _ in range(50):
-            for effect in _effects(np.rint(rng.normal(0, 100, size)), 100.0, 1.0):
+            for effect in effects_of(np.rint(rng.normal(0, 100, size)), 100.0, 1.0):
                 for share in (effect.units_cut, effect.rows_lost):
                     assert 0 <= share.low <= share.estimate <= share.high <= 1
                 assert effect.error >= effect.noise > 0

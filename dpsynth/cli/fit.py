@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dpsynth.accountant.totals import Totals
     from dpsynth.schema import Schema
 
-__all__ = ["fit"]
+__all__ = ["account_line", "accountant_of", "fit"]
 
 
 def fit(
@@ -87,7 +87,7 @@ def fit(
     require_room(out, force=force, keep=(data, schema, *([book] if book else [])))
     _require_release(out)
     _require_columns(data, synth.schema)
-    accountant = _accountant(book, dataset)
+    accountant = accountant_of(book, dataset)
     for warning in warnings:
         screen.say(hung(f"warning: {warning}", 2))
     with screen.progress() as report, catch_warnings(action="ignore", category=UserWarning):  # said above
@@ -96,7 +96,7 @@ def fit(
         release.save(out)
     statement = release.statement
     totals = accountant.show(statement.book.dataset)[0] if accountant and statement.book else None
-    booked = "" if totals is None else f"{hung(_account_line(book, totals), 4)}\n"
+    booked = "" if totals is None else f"{hung(account_line(book, totals), 4)}\n"
     screen.show(
         {
             "release": str(out),
@@ -125,7 +125,7 @@ def fit(
     )
 
 
-def _accountant(book: Path | None, dataset: str | None) -> Accountant | None:
+def accountant_of(book: Path | None, dataset: str | None) -> Accountant | None:
     """Open the book, if there is one, so that what is wrong with it is said before anything else is done.
 
     Raises:
@@ -143,7 +143,8 @@ def _accountant(book: Path | None, dataset: str | None) -> Accountant | None:
     return accountant
 
 
-def _account_line(book: Path | None, totals: Totals) -> str:
+def account_line(book: Path | None, totals: Totals) -> str:
+    """Say what a book's data set has spent, and what one more release may have."""
     return (
         f"  book: {book}, data set {totals.name}: epsilon {totals.epsilon_spent:.6g} of {totals.epsilon:g} "
         f"spent; one more release at delta {totals.delta:g} may have {totals.epsilon_left:g}"

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dpsynth.cli.options import AsJson, Delta, Epsilon, Quiet
+from dpsynth.cli.fit import account_line, accountant_of
+from dpsynth.cli.options import AsJson, BookFile, DatasetName, Delta, Epsilon, Quiet
 from dpsynth.cli.paths import require_file
 from dpsynth.cli.screen import hung, screen_of
 
@@ -40,17 +41,21 @@ def suggest_max_rows(
     tables: Annotated[
         int, typer.Option("--tables", metavar="N", help="Tables that it divides its budget among: a guess.")
     ] = 20,
+    book: BookFile = None,
+    dataset: DatasetName = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Buy a noisy histogram of rows per unit, and learn what each max_rows would cut.
 
-    It spends epsilon that adds to every fit's. The exact numbers never leave.
+    It spends epsilon that adds to every fit's; with --book it is reserved there, as a fit's is. The exact
+    numbers never leave.
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     require_file(data, "table")
     from dpsynth.unit_rows import suggest_max_rows as buy  # noqa: PLC0415  -- lazy: `--help` needs no tables
 
+    accountant = accountant_of(book, dataset)
     found = buy(
         data,
         unit,
@@ -60,5 +65,12 @@ def suggest_max_rows(
         fit_epsilon=fit_epsilon,
         cells=cells,
         tables=tables,
+        accountant=accountant,
+        dataset=dataset,
     )
-    screen.show(found.to_dict(), "\n".join(hung(line, 4) for line in str(found).splitlines()))
+    totals = accountant.show(found.book.dataset)[0] if accountant and found.book else None
+    lines = [hung(line, 4) for line in str(found).splitlines()]
+    if totals is not None:
+        lines.append(hung("Book" + account_line(book, totals).strip().removeprefix("book") + ".", 4))
+    content = found.to_dict() | ({} if totals is None else {"book": {"path": str(book), **totals.to_dict()}})
+    screen.show(content, "\n".join(lines))

@@ -71,3 +71,15 @@ def test_a_file_that_is_not_there_is_bad_input(run: Run, visits: Path) -> None:
     result = run("suggest-max-rows", "none.csv", "--unit", "patient", *GUARANTEE)
     assert result.exit_code == 2
     assert "none.csv: there is no such table" in result.stderr
+
+
+def test_it_reserves_in_a_book(run: Run, visits: Path) -> None:
+    made = ("budget", "create", "book.db", "--dataset", "visits", "--epsilon", "1.2", "--delta", "1e-9")
+    assert run(*made, "--unit-column", "patient").exit_code == 0
+    first = run(*ASK, "--book", "book.db")
+    assert first.exit_code == 0, first.output
+    assert "Book: book.db, data set visits: epsilon" in first.stdout
+    second = run(*ASK, "--book", "book.db", "--dataset", "visits", "--json")
+    assert second.exit_code == 3
+    assert json.loads(second.stdout)["error"]["type"] == "BudgetRefusedError"
+    assert run(*ASK, "--dataset", "visits").exit_code == 2

@@ -24,6 +24,7 @@ ORDER = (
     "mechanisms",
     "planning",
     "release",
+    "unit_effects",
     "unit_rows",
     "synthesizer",
     "evaluate",
