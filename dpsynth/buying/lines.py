@@ -126,7 +126,9 @@ def _purposes(purchase: Purchase, spec: Column) -> tuple[str, ...]:
         found += (BOUNDS, CLOSER) if isinstance(spec, (Date, Datetime)) else (BOUNDS,)
     if "edges" in keys:
         found += (BINS,)
-    return found or (NULLS,)
+    if "missing" in keys and not {CATEGORIES, BOUNDS} & {*found}:  # those count nulls besides
+        found += (NULLS,)
+    return found
 
 
 def _weight(spec: Column) -> Fraction:

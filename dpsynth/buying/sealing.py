@@ -11,6 +11,7 @@ from dpsynth.data.cells import Cells, factored
 from dpsynth.data.labels import LabelCoder, label_text
 from dpsynth.data.reading import is_null_text
 from dpsynth.data.source import Source
+from dpsynth.data.withheld import reading
 from dpsynth.privacy.raw import LONGEST_LABEL, NEITHER, NULL, RawColumn, RawTable, Texts
 from dpsynth.schema.columns import Boolean, Categorical, Column, Date, Datetime, Integer, Ordinal, Real
 from dpsynth.schema.purchases import OpenSchema, Purchase
@@ -18,6 +19,7 @@ from dpsynth.schema.purchases import OpenSchema, Purchase
 __all__ = ["seal_columns"]
 
 
+@reading
 def seal_columns(source: Source, schema: OpenSchema) -> RawTable:
     """Return the columns that something is to be bought of, sealed.
 

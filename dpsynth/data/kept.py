@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dpsynth.data.bounding import keep_rows, require_unit, unit_ids
 from dpsynth.data.cells import Cells, Factored, Ints, Numbers, Times
 from dpsynth.data.source import Column, Source
+from dpsynth.data.withheld import reading
 from dpsynth.schema import Schema, UnitColumn
 
 __all__ = ["kept_source"]
 
 
+@reading
 def kept_source(source: Source, schema: Schema) -> Source:
     """Return a source of the rows that the unit bound leaves, read from the table now and once.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -29,7 +30,7 @@ from dpsynth.buying.shopping import buy
 from dpsynth.data.codec import Codec
 from dpsynth.data.kept import kept_source
 from dpsynth.data.source import open_source
-from dpsynth.errors import DataError
+from dpsynth.errors import DataError, DpsynthError
 from dpsynth.privacy import noise
 from dpsynth.privacy.guarantee import Guarantee
 from dpsynth.privacy.ledger import Ledger
@@ -345,6 +346,37 @@ def test_lines_name_what_is_bought_and_no_more() -> None:
     assert sum(line.share for line in lines_of(open_schema())) <= Fraction(1, 4)
     assert delta_aside(few, 1e-6) == 0
     assert delta_aside(open_schema(), 1e-6) == Fraction(1e-6) / 10
+
+
+@pytest.mark.parametrize("edges", ["buy", "buy quantiles"])
+@pytest.mark.parametrize("bins", [20, 200])
+def test_bins_and_nulls_of_a_column_whose_bounds_are_stated(edges: str, bins: int) -> None:
+    spec = {"kind": "integer", "missing": "buy", "lower": 0, "upper": 99, "edges": edges, "bins": bins}
+    table = pd.DataFrame({"n": [*range(100)] * 30 + [None] * 500, "m": [*range(100)] * 35})
+    whole, keys, ledger = bought(table, open_schema({"n": spec, "m": spec}))
+    assert [c["missing"] for c in whole.to_dict()["columns"].values()] == [True, False]
+    assert all("missing" in found for found in keys.values())
+    assert {e.columns for e in ledger.entries if e.purpose == NULLS} == {("n",), ("m",)}
+    assert sum(line.share for line in lines_of(open_schema({"n": spec}))) <= Fraction(1, 4)
+
+
+@pytest.mark.parametrize("function", [kept_source, seal_columns])
+def test_another_librarys_error_says_nothing_of_the_rows(
+    function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(cells: Any) -> Any:
+        raise OverflowError(f"cannot convert {cells.values[0]}")  # noqa: PD011  -- not pandas
+
+    monkeypatch.setattr("dpsynth.data.kept.unit_ids", failing)
+    monkeypatch.setattr("dpsynth.buying.sealing.factored", failing)
+    schema = open_schema({"word": ALL["word"]}, {"column": "who", "max_rows": 3})
+    source = open_source(pd.DataFrame({"who": ["kx93canaryqz"], "word": ["kx93canaryqz"]}))
+    with pytest.raises(DpsynthError, match="unexpected OverflowError") as caught:
+        function(source, schema.stand_in if function is kept_source else schema)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "canary" not in str(error)
+        error = error.__cause__ or error.__context__
 
 
 def test_an_assumed_schema_stands_for_plans() -> None:
