@@ -102,7 +102,7 @@ class Plan:
             f"  {self.guarantee}",
             f"  budget {unit} = {self.budget:.6g}{self._aside()}; no row has been read",
             "",
-            f"  {'what is measured':<38}{'acts':>6}{'share':>8}{'noise sigma':>16}{'numbers':>10}",
+            f"  {'what is measured':<37}{'acts':>5}{'share':>6}{'noise sigma':>20}{'numbers':>10}",
         ]
         for s in self.stages:
             sigma = "by lot"
@@ -111,7 +111,11 @@ class Plan:
                 sigma = low if low == high else f"{low} to {high}"
             at_most = "<=" if s.note else ""
             acts, cells = f"{at_most}{s.acts}", f"{at_most}{s.cells}"
-            lines.append(f"  {s.purpose:<38}{acts:>6}{s.share:>8.0%}{sigma:>16}{cells:>10}")
+            name = s.purpose
+            if len(name) > 37:  # too long for its column: a line of its own
+                lines.append(f"  {name}")
+                name = ""
+            lines.append(f"  {name:<37}{acts:>5}{s.share:>6.0%}{sigma:>20}{cells:>10}")
             if s.note:
                 lines.append(f"    {s.note}")
         lines += [

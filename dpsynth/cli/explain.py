@@ -51,7 +51,7 @@ def explain(
         typer.Option(
             "--plot",
             metavar="FILE",
-            help="Also draw it: .png or .svg. Needs dpsynth[plot].",
+            help="Also draw it: .png or .svg. Needs the extra 'plot'.",
             show_default=False,
         ),
     ] = None,

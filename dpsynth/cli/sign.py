@@ -44,7 +44,7 @@ def sign(
 ) -> None:
     """Sign a release that passes all checks. Read its statement first: you stand for it.
 
-    The signature covers every file. Needs dpsynth[sign].
+    The signature covers every file. Needs the extra 'sign'.
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     require_file(key, "key file")
@@ -77,7 +77,7 @@ def keygen(
 ) -> None:
     """Make a pair of keys to sign releases with: PEM files. Existing files are left alone.
 
-    Guard the private key; give the public one, or its fingerprint, to whoever checks. Needs dpsynth[sign].
+    Guard the private key; give the public one, or its fingerprint, to whoever checks. Needs the extra 'sign'.
     """
     screen = screen_of(context, quiet=quiet, as_json=as_json)
     for file in (private, public):
