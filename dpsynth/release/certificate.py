@@ -114,5 +114,6 @@ def _summary(statement: Statement, promised: Bounds, spent: Bounds) -> dict[str,
         "acts": len(statement.entries),
         "numbers_released": sum(entry.cells for entry in statement.entries),
         "columns": dict(sorted(Counter(p.treatment for p in statement.provenance).items())),
+        "columns_bought_from": sum(bool(p.bought) for p in statement.provenance),
         "noise": statement.backend,
     }

@@ -78,6 +78,7 @@ def _summary() -> _Json:
         "acts": _WHOLE,
         "numbers_released": _WHOLE,
         "columns": {"type": "object", "additionalProperties": _WHOLE},
+        "columns_bought_from": _WHOLE,
         "noise": _TEXT,
     }
     return _object(required, {"mu_promised": _NONE_OR_AMOUNT, "mu_spent": _NONE_OR_AMOUNT})

@@ -130,6 +130,13 @@ def test_it_says_all_that_an_officer_asks(release, members):
     assert summary["adjacency"] == "add-remove"
     assert summary["epsilon_spent"] == statement.epsilon_spent
     assert summary["columns"] == {"measured": 3, "regenerated": 1}
+    assert summary["columns_bought_from"] == 0
+    bought = [
+        dataclasses.replace(p, bought=("lower",) if p.name == "age" else ()) for p in statement.provenance
+    ]
+    told = certificate_of(dataclasses.replace(statement, provenance=tuple(bought)), members)
+    assert told["summary"]["columns_bought_from"] == 1
+    CHECKER.validate(told)
     assert found["statement"]["row_count"] == "estimated from noisy measurements"
     assert found["meanings"]["assumptions"] == {a: ASSUMPTIONS[a] for a in statement.assumptions}
     assert found["limits"] == LIMITS
