@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dpsynth import Synthesizer
+from dpsynth import Schema, Synthesizer
 from dpsynth.mechanisms import MECHANISMS
 
 __all__ = ["DEFAULT", "METHODS", "PEERS", "Method", "Peer", "chosen"]
@@ -115,7 +114,8 @@ METHODS = {
         Method(OPENDP, "mst"),
     )
 }
-DEFAULT = f"dpsynth:{inspect.signature(Synthesizer).parameters['mechanism'].default}"
+_ANY = Schema.from_domain({"any": 2})
+DEFAULT = f"dpsynth:{Synthesizer(_ANY, epsilon=1.0, delta=1e-9).mechanism.name}"
 
 
 def chosen(names: Sequence[str]) -> list[Method]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.peers_table import comparison, summary
 
-__all__ = ["PLACES", "ablation", "headline", "render", "run", "scale", "stages"]
+__all__ = ["PLACES", "ablation", "headline", "reliability", "render", "run", "scale", "stages"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -96,6 +96,48 @@ def scale() -> str:
     return "\n".join(rows)
 
 
+def reliability() -> str:
+    """Return the table of what was tried to make the book, the readers and the fits fail."""
+    found = _load("reliability")
+    kills, races, tampered = found["kills"], found["races"], found["tampered"]
+    hostile, leaks = found["hostile"], found["leaks"]
+    struck = ", ".join(f"{count} {where}" for where, count in kills["struck"].items())
+    harmless = (
+        f"{hostile['found_out']:,} found out by `verify`, {hostile['read']:,} no worse than another release"
+    )
+    roads = (
+        f"{leaks['fits']} sources, {leaks['failures']} failures, {leaks['refusals']} refusals, "
+        f"{leaks['commands']} commands"
+    )
+    rows = [
+        ("fits with a book, killed at a random instant", f"{kills['kills']:,} ({struck})"),
+        (
+            "... acts lost, budgets overspent, books damaged",
+            f"{_counts(kills, 'unbooked', 'overspent', 'damaged')}",
+        ),
+        (
+            "processes racing for the last of a budget",
+            f"{races['processes']:,} for {races['room_for']} places",
+        ),
+        ("... granted, overspent", f"{races['grants']}, {races['overspent']}"),
+        ("kinds of tampering with a book", f"{tampered['kinds']}"),
+        ("... detected, refused further spending", f"{_counts(tampered, 'detected', 'refused_spending')}"),
+        (f"strange release files, of {len(hostile['kinds'])} kinds", f"{hostile['tried']:,}"),
+        ("... refused by `load`", f"{hostile['refused']:,} ({harmless})"),
+        (
+            f"... other errors, or beyond {hostile['memory_limit_mb']:,} MB or 20 seconds",
+            f"{hostile['broke'] + len(hostile['faults'])}",
+        ),
+        ("roads searched for canaries", roads),
+        ("... bytes searched, canaries found", f"{leaks['bytes_scanned']:,}, {len(leaks['found'])}"),
+    ]
+    return "\n".join(["| tried | outcome |", "|---|---|", *(f"| {what} | {came} |" for what, came in rows)])
+
+
+def _counts(found: dict[str, Any], *names: str) -> str:
+    return ", ".join(f"{found[name]:,}" for name in names)
+
+
 def beside_others() -> str:
     """Return the comparison with other programs, all of it."""
     return comparison(_records())
@@ -115,6 +157,7 @@ PLACES = (
     ("README.md", "beside-others", beside_others_in_short),
     ("benchmarks/README.md", "beside-others", beside_others),
     ("benchmarks/README.md", "scale", scale),
+    ("benchmarks/README.md", "reliability", reliability),
     ("docs/method.md", "ablation", ablation),
     ("docs/method.md", "stages", stages),
 )
