@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ROOT", "Pin", "digest", "pages", "pins", "rewrite"]
+__all__ = ["ROOT", "Pin", "digest", "notes", "pages", "pins", "rewrite"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _LINE = re.compile(r"^  - (?P<target>[\w.]+:[\w.]+) sha256:(?P<hash>[0-9a-f]*)$", re.MULTILINE)
+_NOTE = re.compile(r"^(status|reviewed): (\S.*)$", re.MULTILINE)
 _IGNORED = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
 
 
@@ -45,6 +46,12 @@ class Pin:
 def pages() -> tuple[Path, ...]:
     """Return the proof pages, in order of name."""
     return tuple(p for p in sorted((ROOT / "proofs").glob("*.md")) if p.name != "README.md")
+
+
+def notes(page: Path) -> dict[str, str]:
+    """Return what a page's front matter says of its ``status``, and by whom it was ``reviewed``."""
+    front = page.read_text(encoding="utf-8").split("\n---\n", 1)[0]
+    return dict(_NOTE.findall(front))
 
 
 def pins(root: Path = ROOT) -> tuple[Pin, ...]:

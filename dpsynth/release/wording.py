@@ -135,7 +135,10 @@ def _replaced(statement: Statement) -> str:
     factors = "2 in distances and choices" + (
         " and in counts" if statement.calculus == "pure" else " and the square root of 2 in counts"
     )
-    return f" That one replaces another, rather than comes or goes, was priced with a factor of {factors}."
+    return (
+        f" That one replaces another, rather than comes or goes, was priced with a factor of {factors}. "
+        "The same noise covers whoever comes or goes."
+    )
 
 
 def _meaning(statement: Statement) -> list[str]:
