@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dpsynth.cli.options import AsJson, Book, DatasetName, Quiet
+from dpsynth.cli.options import Adjacency, AdjacencyName, AsJson, Book, DatasetName, Quiet
 from dpsynth.cli.screen import hung, screen_of
 
 if TYPE_CHECKING:
@@ -25,13 +25,6 @@ class CalculusName(StrEnum):
 
     gdp = "gdp"
     zcdp = "zcdp"
-
-
-class AdjacencyName(StrEnum):
-    """What a neighbouring table is."""
-
-    add_remove = "add-remove"
-    replace_one = "replace-one"
 
 
 def create(
@@ -58,9 +51,7 @@ def create(
             show_default=False,
         ),
     ] = None,
-    adjacency: Annotated[
-        AdjacencyName, typer.Option("--adjacency", help="What a neighbouring table is.")
-    ] = AdjacencyName.add_remove,
+    adjacency: Adjacency = AdjacencyName.add_remove,
     calculus: Annotated[
         CalculusName | None,
         typer.Option("--calculus", help="In which releases add up; zcdp also admits OpenDP's noise."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import dpsynth
 from dpsynth.accountant import Accountant
+from dpsynth.accountant.pricing import cost_of_release
 from dpsynth.errors import BookError, BudgetRefusedError, DataError, InputError
 from dpsynth.mechanisms.independent import INDEPENDENT
 from dpsynth.mechanisms.mechanism import Measured, Mechanism, Progress
@@ -140,3 +142,59 @@ def test_a_release_that_cannot_be_settled_is_not_given_out(book: Accountant, pat
 
     with pytest.raises(BookError, match="no longer in the book"):
         synthesizer().fit(ROWS, accountant=book, progress=replaced)
+
+
+def test_pure_epsilon_adds_up_where_delta_is_0(path: Path) -> None:
+    book = Accountant.create(path, dataset="pure", epsilon=1.0, delta=0.0)
+    pure = Synthesizer(SCHEMA, epsilon=0.75, delta=0.0, mechanism="independent")
+    release = pure.fit(ROWS, accountant=book)
+    assert release.statement.book is not None
+    assert release.statement.book.calculus == "pure"
+    (totals,) = book.show()
+    assert totals.spent == release.statement.spent <= Fraction(0.75)
+    assert totals.epsilon_left >= 0.25
+    with pytest.raises(BudgetRefusedError, match=r"left 0.25 of 1 in epsilon .* room for epsilon 0.25"):
+        pure.fit(Unread(), accountant=book)
+    with pytest.raises(BudgetRefusedError, match="Gaussian noise needs a delta, and this data set has none"):
+        synthesizer(0.1).fit(Unread(), accountant=book)
+
+
+@pytest.mark.parametrize("calculus", ["gdp", "zcdp"])
+def test_pure_epsilon_adds_up_with_other_noise(path: Path, calculus: str) -> None:
+    book = Accountant.create(path, dataset="mixed", epsilon=3.0, delta=DELTA, calculus=calculus)
+    pure = Synthesizer(SCHEMA, epsilon=0.1, delta=0.0, mechanism="independent").fit(ROWS, accountant=book)
+    gaussian = synthesizer(0.5).fit(ROWS, accountant=book)
+    by_lot, by_noise = book.history()
+    assert by_lot.cost <= cost_of_release(Fraction(0.1), "pure", calculus)
+    assert by_noise.cost == gaussian.statement.spent / (1 if calculus == "gdp" else 2)
+    assert book.show()[0].spent == by_lot.cost + by_noise.cost
+    assert book.verify(releases={"a": pure.statement, "b": gaussian.statement}).passed
+
+
+def test_bought_categories_need_a_part_of_delta(path: Path, tmp_path: Path) -> None:
+    column = "{kind: categorical, missing: false, values: buy, out_of_domain: other}"
+    text = f"privacy_unit: row\ncolumns:\n  a: {column}\n"
+    (tmp_path / "s.yaml").write_text(f"dpsynth: 1\n{text}", encoding="utf-8")
+    rows = pd.DataFrame({"a": ["x", "y"] * 400})
+    synth = Synthesizer(
+        dpsynth.read_schema(tmp_path / "s.yaml"), epsilon=2.0, delta=DELTA, mechanism="independent"
+    )
+    book = Accountant.create(path, dataset="without", epsilon=3.0, delta=DELTA)
+    with pytest.raises(BudgetRefusedError, match=r"sets aside .* larger --delta-aside"):
+        synth.fit(Unread(), accountant=book)
+    Accountant.create(path, dataset="found", epsilon=3.0, delta=DELTA, delta_aside=DELTA / 2)
+    release = synth.fit(rows, accountant=book, dataset="found")
+    (told,) = book.history("found")
+    assert [act.purpose for act in told.acts] == [e.purpose for e in release.statement.entries]
+    assert told.delta_spent == release.statement.delta_spent > 0
+    (totals,) = book.show("found")
+    assert (totals.spent, totals.delta_spent) == (release.statement.spent, release.statement.delta_spent)
+    assert book.verify(releases={"r": release.statement}).passed
+
+
+def test_replaced_units_have_a_data_set_of_their_own(path: Path) -> None:
+    book = Accountant.create(path, dataset="replaced", epsilon=3.0, delta=DELTA, adjacency="replace-one")
+    with pytest.raises(BudgetRefusedError, match="do not add up"):
+        synthesizer().fit(Unread(), accountant=book)
+    release = synthesizer(adjacency="replace-one").fit(ROWS, accountant=book)
+    assert book.show()[0].spent == release.statement.spent > 0
