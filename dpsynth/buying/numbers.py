@@ -236,7 +236,7 @@ def equal_shares(leaves: Sequence[Leaf], bins: int) -> list[int]:
     """Return where bins start that hold about equal numbers of rows, at most ``bins`` of them.
 
     Example:
-        >>> equal_shares([Leaf(0, 1, 90), Leaf(1, 5, 20), Leaf(5, 9, 30), Leaf(9, 10, 40)], 3)
+        >>> equal_shares([Leaf(0, 1, 90), Leaf(1, 5, 20), Leaf(5, 9, 45), Leaf(9, 10, 25)], 3)
         [0, 1, 9]
     """
     whole = sum(max(leaf.count, 0) for leaf in leaves)

@@ -105,7 +105,7 @@ def explain(
     Example:
         >>> found = explain(epsilon=1.0, delta=1e-9)
         >>> round(found.promised.advantage, 3)
-        0.069
+        0.072
     """
     if (release is None) == (epsilon is None and delta is None):
         raise InputError("give either a release, or epsilon and delta")
