@@ -201,6 +201,7 @@ def commands(haul: Haul, folder: Path, command: Command) -> int:
     with_errors = pd.read_csv(folder / "planted.csv", dtype=str, nrows=50)
     with_errors.to_csv(folder / "headless.csv", index=False, header=False)
     terms = ["--epsilon", "2", "--delta", "1e-9"]
+    to_book = ["--dataset", "d0", "--out", "booked.dpsynth", "--force"]
     asked = [
         ["schema", "draft", "planted.csv", "--out", "draft.yaml", "--force"],
         ["schema", "check", "schema.yaml", "planted.csv"],
@@ -210,6 +211,23 @@ def commands(haul: Haul, folder: Path, command: Command) -> int:
         ["suggest-max-rows", "planted.parquet", "--unit", "who", *terms],
         ["suggest-max-rows", "headless.csv", "--unit", "who", *terms],
         ["fit", "planted.csv", "--schema", "schema.yaml", *terms, "--out", "out.dpsynth", "--force"],
+        [
+            "budget",
+            "create",
+            "book.db",
+            "--dataset",
+            "d{i}",
+            "--unit-column",
+            "who",
+            "--epsilon",
+            "99",
+            "--delta",
+            "1e-9",
+        ],
+        ["fit", "planted.parquet", "--schema", "schema.yaml", *terms, "--book", "book.db", *to_book],
+        ["budget", "show", "book.db"],
+        ["budget", "history", "book.db"],
+        ["budget", "verify", "book.db"],
         ["fit", "planted.csv.gz", "--schema", "draft.yaml", *terms, "--out", "not.dpsynth"],
         ["fit", "headless.csv", "--schema", "schema.yaml", *terms, "--out", "not.dpsynth"],
         ["fit", "cut.parquet", "--schema", "schema.yaml", *terms, "--out", "not.dpsynth"],
@@ -219,8 +237,8 @@ def commands(haul: Haul, folder: Path, command: Command) -> int:
     ]
     inputs = {path for path in folder.rglob("*") if path.is_file()} | {folder / "draft.yaml"}
     for arguments in asked:
-        for more in ([], ["--json"]):
-            code, output = command([*arguments, *more])
+        for i, more in enumerate(([], ["--json"])):
+            code, output = command([*(word.format(i=i) for word in arguments), *more])
             haul.add(" ".join(arguments), output)
             if code not in {0, 2, 4}:
                 haul.found.append(f"{' '.join(arguments)}: ended with {code}")
