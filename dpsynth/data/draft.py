@@ -119,5 +119,4 @@ def _guess_all(source: Source, unit_column: str | None) -> tuple[dict[str, dict[
 
 
 def _is_marked(key: str, spec: Mapping[str, Any]) -> bool:
-    is_read = key in _READ_FROM_ROWS and spec[key] != BUY
-    return is_read and not (key == "kind" and spec["kind"] == "boolean")
+    return key in _READ_FROM_ROWS and spec[key] != BUY

@@ -28,7 +28,7 @@ _KEY_NAME = re.compile(r"(?:^|[^a-z])(?:id|ids|key|uuid|nbr|no|number)$|(?<=[a-z
 _KEY_NAME_CAMEL = re.compile(r"[a-z]I[Dd]$")
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  -- wall-clock arithmetic has no zone
 _YEAR: Final = 366 * 86_400 * 10**6
-_FIRST, _LAST = -1969 * _YEAR, 8000 * _YEAR
+_FIRST, _LAST = (dt.datetime(1, 1, 1) - _EPOCH) // dt.timedelta(microseconds=1), 8000 * _YEAR  # noqa: DTZ001  -- as above
 
 
 @dataclass(frozen=True, slots=True)

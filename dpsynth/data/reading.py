@@ -61,6 +61,8 @@ _FAR: Final = 2**62 + 2048
 """Beyond every bound a schema may state (2**62), and exactly a float64."""
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  -- wall-clock arithmetic has no zone
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
+_FIRST_INSTANT: Final = (dt.datetime(1, 1, 3) - _EPOCH) // _MICROSECOND  # noqa: DTZ001  -- as above
+_LAST_INSTANT: Final = (dt.datetime(9999, 12, 29) - _EPOCH) // _MICROSECOND  # noqa: DTZ001  -- as above
 
 
 def is_null_text(text: str) -> bool:
@@ -253,8 +255,10 @@ def _instant_micros(item: object) -> tuple[int, int]:
 
 
 def _to_zone(micros: Ints, zone: str) -> Ints:
+    """Return wall-clock times of instants; beyond the calendar the offset is that of its last days."""
     import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
-    instants = pd.DatetimeIndex(micros.astype("datetime64[us]")).tz_localize("UTC")
+    inside = np.clip(micros, _FIRST_INSTANT, _LAST_INSTANT)  # pandas fails where the wall clock has no year
+    instants = pd.DatetimeIndex(inside.astype("datetime64[us]")).tz_localize("UTC")
     wall = instants.tz_convert(zone).tz_localize(None)
-    return np.asarray(wall.as_unit("us").asi8, dtype=np.int64)
+    return np.asarray(wall.as_unit("us").asi8, dtype=np.int64) + (micros - inside)

@@ -197,6 +197,22 @@ def test_moments_of_mixed_zones(zone):
         assert open_codes(codec.encode(open_source(frame)))[0].tolist() == [12 + offset]
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Pacific/Auckland", "Asia/Tokyo"])
+@pytest.mark.parametrize("lower", ["0001-01-01T00:00:00", "2000-01-01T00:00:00"])
+def test_moments_where_the_calendar_ends_are_coded_as_any_others(zone, lower):
+    upper = "9999-12-31T23:59:59"  # often written for "no end"
+    spec = {**HOURS, "timezone": zone, "lower": lower, "upper": upper, "resolution": 3600, "bins": 9}
+    last = code(spec, upper)
+    for late in ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.999999-23:59"):
+        assert code(spec, late) == last
+    for early in ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+23:59"):
+        assert code(spec, early) == code(spec, lower) == 0
+    ends = pd.DataFrame({"x": pd.array(["0001-01-01", "9999-12-31T23:59:59", None], "datetime64[s, UTC]")})
+    codes = open_codes(Codec(schema_of(x={**spec, "missing": True})).encode(open_source(ends)))[0].tolist()
+    assert codes[0] <= 1  # in the zone it is some hours later or earlier
+    assert codes[1] >= last - 1
+
+
 TEXTS = {
     "kind": "categorical",
     "values": ["1", "01", " pad", "True", "NA", "2.5", "Yes", "2020-01-31"],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dpsynth.data import Codec, draft_schema, open_source
 from dpsynth.errors import DataError, MissingFileError, SchemaError
 from dpsynth.privacy.sealed import open_codes
-from dpsynth.schema import Schema, UnitColumn
+from dpsynth.schema import OpenSchema, Schema, UnitColumn
 from tests.strategies.frames import garbage, objects_frame
 
 N = 60
@@ -116,7 +116,7 @@ def test_everything_read_from_rows_is_marked_and_the_head_says_so():
         *(f"columns.i.{key}" for key in ("kind", "missing", "lower", "upper")),
         *(f"columns.r.{key}" for key in ("kind", "missing", "lower", "upper", "decimals")),
         *(f"columns.c.{key}" for key in ("kind", "missing", "values")),
-        "columns.b.missing",
+        *(f"columns.b.{key}" for key in ("kind", "missing")),
         *(f"columns.t.{key}" for key in ("kind", "missing", "lower", "upper", "resolution")),
     }
     with pytest.raises(SchemaError, match="awaits review"):
@@ -168,6 +168,17 @@ def test_any_table_can_be_drafted_and_its_draft_used(values, copies):
     frame = objects_frame({"x": values * copies, "y": [1] * (len(values) * copies)})
     schema = Schema.loads(draft_schema(frame, privacy_unit="row"))
     check_round_trip(schema, frame)
+
+
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_moments_at_the_end_of_the_calendar_can_be_drafted(end):
+    assert "kind: !REVIEW date" in draft_schema(pd.DataFrame({"x": [end, "2020-01-01"]}), privacy_unit="row")
+
+
+def test_a_draft_that_buys_marks_every_kind_it_read_from_rows():
+    words = {"b": [True, False] * 5, "w": ["true", "false"] * 5}
+    open_schema = OpenSchema.loads(draft_schema(pd.DataFrame(words), privacy_unit="row", buy=True))
+    assert set(open_schema.stand_in.review) == {"columns.b.kind", "columns.w.kind"}
 
 
 def check_round_trip(schema, data):
