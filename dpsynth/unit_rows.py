@@ -235,8 +235,8 @@ def suggest_max_rows(
         The histogram, what each bound would cut, the recommendation and the ledger.
 
     Raises:
-        InputError: ``largest``, ``cells`` or ``tables`` is out of range; or a data set is named without a
-            book, or is not in it.
+        InputError: ``largest``, ``cells`` or ``tables`` is out of range; the unit's column is called ``row``;
+            or a data set is named without a book, or is not in it.
         BudgetRefusedError: the book has no room for it; no row was read.
         BookError, VerificationError: the book cannot be read or written, or was altered.
         GuaranteeError: an epsilon, the delta or the adjacency is not one.
@@ -255,6 +255,8 @@ def suggest_max_rows(
     ):
         if type(value) is not int or not least <= value <= most:
             raise InputError(f"{name}={value!r} is not a whole number from {least} to {most:,}")
+    if unit == "row":
+        raise InputError("a unit column called row would read like one row each; rename it in the data")
     coming = Guarantee(epsilon=fit_epsilon, delta=delta, adjacency=adjacency)
     guarantee = Guarantee(epsilon=epsilon, delta=delta, unit=unit, adjacency=adjacency)
     ledger = Ledger(guarantee, calculus_of("exact", delta))

@@ -292,3 +292,8 @@ def test_effects_stay_possible_whatever_the_noise():
                 for share in (effect.units_cut, effect.rows_lost):
                     assert 0 <= share.low <= share.estimate <= share.high <= 1
                 assert effect.error >= effect.noise > 0
+
+
+def test_a_unit_column_called_row_is_refused_since_the_promise_would_be_for_one_row() -> None:
+    with pytest.raises(InputError, match="called row"):
+        suggest_max_rows(pd.DataFrame({"row": [1, 1, 2]}), "row", epsilon=1.0, delta=1e-6)
