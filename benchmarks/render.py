@@ -12,6 +12,7 @@ __all__ = [
     "PLACES",
     "ablation",
     "bought",
+    "goals",
     "headline",
     "reliability",
     "render",
@@ -106,6 +107,22 @@ def scale() -> str:
     return "\n".join(rows)
 
 
+def goals() -> str:
+    """Return the table of the default mechanism's errors beside the goals set for them."""
+    found = _load("goals")
+    rows = [
+        "| table | epsilon | 1-way | goal | 2-way | goal | 3-way | goal | seconds |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for r in found["results"]:
+        cells = [
+            f"{error:.4f} ± {spread:.4f} | {goal:g}"
+            for error, spread, goal in zip(r["errors"], r["standard_errors"], r["goal"], strict=True)
+        ]
+        rows.append(f"| {r['table']} | {r['epsilon']:g} | {' | '.join(cells)} | {r['seconds']:.1f} |")
+    return "\n".join(rows)
+
+
 def reliability() -> str:
     """Return the table of what was tried to make the book, the readers and the fits fail."""
     found = _load("reliability")
@@ -185,6 +202,7 @@ PLACES = (
     ("README.md", "benchmark-results", headline),
     ("README.md", "beside-others", beside_others_in_short),
     ("benchmarks/README.md", "beside-others", beside_others),
+    ("benchmarks/README.md", "goals", goals),
     ("benchmarks/README.md", "scale", scale),
     ("benchmarks/README.md", "reliability", reliability),
     ("benchmarks/README.md", "bought", bought),
