@@ -17,6 +17,7 @@ from proofs.__main__ import main
 
 PARTS = ("Precondition", "Pseudocode", "Claim", "Proof", "Assumption", "Reference")
 PRIMITIVES = {
+    "bins",
     "book",
     "composition",
     "discrete_gaussian",
