@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from dpsynth.errors import SchemaError
-from dpsynth.schema import Schema, UnitColumn, json_schema
+from dpsynth.schema import OpenSchema, Schema, UnitColumn, json_schema
 from dpsynth.schema.columns import KINDS
 from dpsynth.schema.constraints import CONSTRAINTS
 from tests.schema.test_columns import BAD
@@ -143,8 +143,16 @@ columns:
     CHECKER.validate(schema.to_dict())
 
 
+def test_the_open_example_of_the_reference_buys_every_kind_of_thing():
+    text = _blocks()[2]
+    schema = OpenSchema.loads(text if "privacy_unit" in text else "privacy_unit: row\n" + text)
+    bought = {key for purchase in schema.purchases for key in purchase.keys}
+    assert bought == {"values", "missing", "lower", "upper", "edges"}
+    CHECKER.validate(schema.to_dict())
+
+
 def test_the_marked_example_of_the_reference_awaits_review():
-    schema = Schema.loads("privacy_unit: row\n" + _blocks()[2])
+    schema = Schema.loads("privacy_unit: row\n" + _blocks()[3])
     assert schema.review == ("columns.age.missing", "columns.age.lower", "columns.age.upper")
 
 
