@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from warnings import catch_warnings
 
 import typer
@@ -33,6 +34,7 @@ from dpsynth.errors import InputError, ReleaseError
 if TYPE_CHECKING:
     from dpsynth.accountant import Accountant
     from dpsynth.accountant.totals import Totals
+    from dpsynth.release.release import Release
     from dpsynth.schema import Schema
 
 __all__ = ["account_line", "accountant_of", "fit"]
@@ -97,23 +99,11 @@ def fit(
     statement = release.statement
     totals = accountant.show(statement.book.dataset)[0] if accountant and statement.book else None
     booked = "" if totals is None else f"{hung(account_line(book, totals), 4)}\n"
+    content = _content(release, out, warnings)
+    if totals is not None:
+        content["book"] = {"path": str(book), **totals.to_dict()}
     screen.show(
-        {
-            "release": str(out),
-            "mechanism": statement.mechanism,
-            "guarantee": {
-                "epsilon": statement.guarantee.epsilon,
-                "delta": statement.guarantee.delta,
-                "unit": statement.guarantee.unit,
-                "rows_per_unit": statement.guarantee.rows_per_unit,
-                **({"adjacency": adjacency.value} if statement.guarantee.sides == 2 else {}),
-            },
-            "epsilon_spent": statement.epsilon_spent,
-            "acts": len(statement.entries),
-            "noisy_rows": round(release.model.total),
-            "warnings": list(warnings),
-            **({} if totals is None else {"book": {"path": str(book), **totals.to_dict()}}),
-        },
+        content,
         f"Wrote {out}\n"
         f"{hung(f'  {statement.guarantee}', 2)}\n"
         f"  spent: epsilon {statement.epsilon_spent:.6g} in {len(statement.entries)} acts "
@@ -123,6 +113,27 @@ def fit(
         f"Next: dpsynth verify {out}\n"
         f"      dpsynth sample {out} --out synthetic.csv",
     )
+
+
+def _content(release: Release, out: Path, warnings: Sequence[str]) -> dict[str, Any]:
+    """Return what a program is told of a fit."""
+    statement = release.statement
+    guarantee = statement.guarantee
+    return {
+        "release": str(out),
+        "mechanism": statement.mechanism,
+        "guarantee": {
+            "epsilon": guarantee.epsilon,
+            "delta": guarantee.delta,
+            "unit": guarantee.unit,
+            "rows_per_unit": guarantee.rows_per_unit,
+            **({"adjacency": guarantee.adjacency} if guarantee.sides == 2 else {}),
+        },
+        "epsilon_spent": statement.epsilon_spent,
+        "acts": len(statement.entries),
+        "noisy_rows": round(release.model.total),
+        "warnings": list(warnings),
+    }
 
 
 def accountant_of(book: Path | None, dataset: str | None) -> Accountant | None:

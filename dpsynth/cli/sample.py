@@ -24,58 +24,66 @@ class MethodName(StrEnum):
     iid = "iid"
 
 
+TableFile = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="The table to write: .csv or .parquet.", show_default=False
+    ),
+]
+Described = Annotated[
+    bool,
+    typer.Option("--croissant", help="Also write FILE.croissant.json: metadata in MLCommons' Croissant."),
+]
+Licence = Annotated[
+    str | None,
+    typer.Option("--licence", metavar="URL", help="For the metadata: the licence.", show_default=False),
+]
+TableName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="TEXT", help="For the metadata: a name.", show_default="FILE's"),
+]
+Appearance = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="For the metadata: where it appears.", show_default=False),
+]
+Rows = Annotated[
+    int | None,
+    typer.Option("-n", "--rows", metavar="N", help="Rows to draw.", show_default="as many as are estimated"),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="S", help="For the same rows again.", show_default="drawn and told"),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Rows with these values only: sex=Female, ward=north,south, age=30..40, paid=missing. "
+        "May be repeated, once a column.",
+        show_default=False,
+    ),
+]
+
+
 def sample(
     context: typer.Context,
     *,
     release: Annotated[
         Path, typer.Argument(metavar="RELEASE", help="The release to draw from.", show_default=False)
     ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="The table to write: .csv or .parquet.", show_default=False
-        ),
-    ],
-    rows: Annotated[
-        int | None,
-        typer.Option(
-            "-n", "--rows", metavar="N", help="Rows to draw.", show_default="as many as are estimated"
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", metavar="S", help="For the same rows again.", show_default="drawn and told"),
-    ] = None,
+    out: TableFile,
+    rows: Rows = None,
+    seed: Seed = None,
     method: Annotated[
         MethodName,
         typer.Option("--method", help="Counts as close to the model as integers allow, or independent rows."),
     ] = MethodName.systematic,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--where",
-            metavar="CONDITION",
-            help="Rows with these values only: sex=Female, ward=north,south, age=30..40, paid=missing. "
-            "May be repeated, once a column.",
-            show_default=False,
-        ),
-    ] = None,
-    croissant: Annotated[
-        bool,
-        typer.Option("--croissant", help="Also write FILE.croissant.json: metadata in MLCommons' Croissant."),
-    ] = False,
-    licence: Annotated[
-        str | None,
-        typer.Option("--licence", metavar="URL", help="For the metadata: the licence.", show_default=False),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="TEXT", help="For the metadata: a name.", show_default="FILE's"),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option("--url", metavar="URL", help="For the metadata: where it appears.", show_default=False),
-    ] = None,
+    where: Where = None,
+    croissant: Described = False,
+    licence: Licence = None,
+    name: TableName = None,
+    url: Appearance = None,
     force: Force = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -108,8 +116,9 @@ def sample(
         table = found.sample(rows, seed=chosen, method=method.value, frame="pandas", where=conditions)
         with replacing(out) as file:
             write_table(table, file, found.schema, progress=lambda done: report("writing rows", done))
-            metadata = (
-                croissant_of(
+            if croissant:
+                named = {"name": name, "licence": licence, "url": url}
+                metadata = croissant_of(
                     file,
                     found.schema,
                     found.statement,
@@ -117,13 +126,8 @@ def sample(
                     rows=len(table),
                     seed=chosen,
                     where=where or (),
-                    name=name,
-                    licence=licence,
-                    url=url,
+                    **named,
                 )
-                if croissant
-                else {}
-            )
         if croissant:
             with replacing(described) as file:
                 file.write_bytes(dump(metadata))

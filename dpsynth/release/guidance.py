@@ -21,7 +21,7 @@ DOCUMENT = {
 
 def guidance_of(statement: Statement) -> list[dict[str, Any]]:
     """Return the items for a release, from the top of the pyramid to its bottom."""
-    items = (*_guarantee(statement), *_making(statement), *_ground())
+    items = (*_guarantee(statement), *_making(statement), *_running(), *_ground())
     keys = ("layer", "topic", "addressed", "how", "evidence")
     return [dict(zip(keys, item, strict=True)) for item in items]
 
@@ -122,6 +122,11 @@ def _making(statement: Statement) -> tuple[tuple[str, ...], ...]:
             ),
             "limits: accuracy",
         ),
+    )
+
+
+def _running() -> tuple[tuple[str, ...], ...]:
+    return (
         (
             "middle",
             "floating-point arithmetic",
