@@ -36,6 +36,7 @@ __all__ = [
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Entropy: TypeAlias = Callable[[int], bytes]
+Inversion: TypeAlias = Callable[[npt.NDArray[np.uint64], float, Entropy], Integers]
 
 _TAIL_BITS = 63
 _CHUNK = 1 << 18
@@ -156,11 +157,16 @@ def _bernoulli_exp_unit(x: Fraction) -> bool:
 
 
 def _rounded_gaussian(size: int, sigma: float, entropy: Entropy) -> Integers:
+    return _in_chunks(_invert, size, sigma, entropy)
+
+
+def _in_chunks(invert: Inversion, size: int, scale: float, entropy: Entropy) -> Integers:
+    """Return draws of an inversion, each from 64 bits of its own, of so many at a time that memory allows."""
     draws = np.empty(size, dtype=np.int64)
     for start in range(0, size, _CHUNK):
         stop = min(size, start + _CHUNK)
-        bits = np.frombuffer(entropy(8 * (stop - start)), dtype="<u8")
-        draws[start:stop] = _invert(bits, sigma, entropy)
+        words = np.frombuffer(entropy(8 * (stop - start)), dtype="<u8")
+        draws[start:stop] = invert(words, scale, entropy)
     return draws
 
 
@@ -211,12 +217,7 @@ def _refine(tail: int, bits: int, sigma: float, entropy: Entropy) -> int:
 
 def _geometric(size: int, scale: float, entropy: Entropy) -> Integers:
     """Return draws of ``floor(scale * E)``, ``E`` exponential: ``P[G >= g] = exp(-g / scale)``."""
-    draws = np.empty(size, dtype=np.int64)
-    for start in range(0, size, _CHUNK):
-        stop = min(size, start + _CHUNK)
-        words = np.frombuffer(entropy(8 * (stop - start)), dtype="<u8")
-        draws[start:stop] = _invert_exponential(words, scale, entropy)
-    return draws
+    return _in_chunks(_invert_exponential, size, scale, entropy)
 
 
 def _invert_exponential(words: npt.NDArray[np.uint64], scale: float, entropy: Entropy) -> Integers:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, SupportsIndex, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from dpsynth.errors import SealedError
+from dpsynth.privacy.sealed import Sealed
 
 __all__ = ["LONGEST_LABEL", "NEITHER", "NULL", "Points", "RawColumn", "RawTable", "Texts", "open_columns"]
 
@@ -61,7 +61,7 @@ class Points:
 RawColumn: TypeAlias = Texts | Points
 
 
-class RawTable:
+class RawTable(Sealed):
     """Some private columns, sealed as :class:`~dpsynth.privacy.sealed.CodedTable` is.
 
     Args:
@@ -74,6 +74,8 @@ class RawTable:
     """
 
     __slots__ = ("__columns", "__rows_per_unit")
+
+    _INSTEAD = "a RawTable is sealed: buy from it through a Seller instead"
 
     def __init__(self, columns: Mapping[str, RawColumn], *, rows_per_unit: int = 1) -> None:
         if type(rows_per_unit) is not int or rows_per_unit < 1:
@@ -106,20 +108,6 @@ class RawTable:
 
     def __repr__(self) -> str:
         return f"RawTable(<sealed>, columns={len(self.names)}, rows_per_unit={self.rows_per_unit})"
-
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise SealedError("a RawTable is sealed: buy from it through a Seller instead")
-
-    __array__ = __iter__ = __contains__ = __len__ = __getitem__ = __copy__ = __bool__ = __getstate__ = _refuse
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self._refuse()
-
-    def __reduce__(self) -> NoReturn:
-        self._refuse()
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        self._refuse()
 
 
 def open_columns(table: RawTable) -> Mapping[str, RawColumn]:

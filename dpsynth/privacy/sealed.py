@@ -8,7 +8,7 @@ only file that may call that: the curator's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn, SupportsIndex
+from typing import Any, ClassVar, NoReturn, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,34 @@ import numpy.typing as npt
 from dpsynth.domain import Domain
 from dpsynth.errors import SealedError
 
-__all__ = ["CodedTable", "open_codes"]
+__all__ = ["CodedTable", "Sealed", "open_codes"]
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
 
 
-class CodedTable:
+class Sealed:
+    """What private rows are held in: it shows nothing of them, and is neither saved nor copied."""
+
+    __slots__ = ()
+
+    _INSTEAD: ClassVar[str]  # what it is, and whom to ask instead
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise SealedError(self._INSTEAD)
+
+    __array__ = __iter__ = __contains__ = __len__ = __getitem__ = __copy__ = __bool__ = __getstate__ = _refuse
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self._refuse()
+
+    def __reduce__(self) -> NoReturn:
+        self._refuse()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        self._refuse()
+
+
+class CodedTable(Sealed):
     """The private rows in codes, sealed.
 
     The seal is against accidents and careless code, not against hostile code in the same process, which can
@@ -38,6 +60,8 @@ class CodedTable:
     """
 
     __slots__ = ("__codes", "__domain", "__rows_per_unit")
+
+    _INSTEAD = "a CodedTable is sealed: ask the Curator for a noisy answer instead"
 
     def __init__(self, domain: Domain, codes: Sequence[Codes], *, rows_per_unit: int = 1) -> None:
         if type(rows_per_unit) is not int or rows_per_unit < 1:
@@ -69,20 +93,6 @@ class CodedTable:
 
     def __repr__(self) -> str:
         return f"CodedTable(<sealed>, columns={len(self.domain)}, rows_per_unit={self.rows_per_unit})"
-
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise SealedError("a CodedTable is sealed: ask the Curator for a noisy answer instead")
-
-    __array__ = __iter__ = __contains__ = __len__ = __getitem__ = __copy__ = __bool__ = __getstate__ = _refuse
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self._refuse()
-
-    def __reduce__(self) -> NoReturn:
-        self._refuse()
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        self._refuse()
 
 
 def open_codes(table: CodedTable) -> tuple[Codes, ...]:
