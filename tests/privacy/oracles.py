@@ -162,3 +162,14 @@ def multisets(size: int, most: int) -> Iterator[tuple[int, ...]]:
 
     for count in range(most + 1):
         yield from combinations_with_replacement(range(size), count)
+
+
+def strongest_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the largest ``|r| sqrt(n)``: of neighbours in a call, equal places of two, and their sizes."""
+    pairs = (
+        (first[1:], first[:-1]),
+        (first, second),
+        (np.abs(first), np.abs(second)),
+        (np.abs(first[1:]), np.abs(first[:-1])),
+    )
+    return max(float(abs(np.corrcoef(x, y)[0, 1]) * np.sqrt(x.size)) for x, y in pairs)
