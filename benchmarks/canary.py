@@ -29,8 +29,21 @@ import pandas as pd
 
 import dpsynth
 from dpsynth import Schema
+from dpsynth.schema import OpenSchema
 
-__all__ = ["DAY", "NUMBER", "REAL", "TEXT", "UNIT", "Haul", "hostile_frames", "schema", "spoken", "tables"]
+__all__ = [
+    "DAY",
+    "NUMBER",
+    "REAL",
+    "TEXT",
+    "UNIT",
+    "Haul",
+    "hostile_frames",
+    "open_schema",
+    "schema",
+    "spoken",
+    "tables",
+]
 
 TEXT = "kx93canaryqz"
 UNIT = "uq71canaryvw"
@@ -70,6 +83,21 @@ def schema(max_rows: int = 2) -> Schema:
             spec = {"kind": kind, "missing": rule == "missing", "out_of_domain": rule, **more}
             columns[f"{kind}_{rule}"] = spec
     return Schema.from_dict({"privacy_unit": {"column": "who", "max_rows": max_rows}, "columns": columns})
+
+
+def open_schema(max_rows: int = 2) -> OpenSchema:
+    """Return a schema that states names and kinds, and leaves all else of these columns to be bought."""
+    ends = {"missing": "buy", "lower": "buy", "upper": "buy"}
+    kinds: dict[str, dict[str, Any]] = {
+        "categorical_other": {"kind": "categorical", "missing": "buy", "values": "buy"},
+        "ordinal_other": {"kind": "categorical", "missing": "buy", "values": "buy"},
+        "boolean_clip": {"kind": "boolean", "missing": "buy"},
+        "integer_clip": {"kind": "integer", **ends, "edges": "buy tree"},
+        "real_clip": {"kind": "real", **ends, "decimals": 6, "edges": "buy quantiles"},
+        "date_clip": {"kind": "date", **ends},
+        "datetime_clip": {"kind": "datetime", **ends, "edges": "buy tree"},
+    }
+    return OpenSchema.from_dict({"privacy_unit": {"column": "who", "max_rows": max_rows}, "columns": kinds})
 
 
 def _plain(name: str, row: int) -> Any:

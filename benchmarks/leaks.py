@@ -18,13 +18,13 @@ from unittest import mock
 import pandas as pd
 
 import dpsynth
-from benchmarks.canary import DAY, NUMBER, TEXT, UNIT, Haul, schema, tables
+from benchmarks.canary import DAY, NUMBER, TEXT, UNIT, Haul, open_schema, schema, tables
 from dpsynth import Schema, Synthesizer, load, suggest_max_rows, verify
 from dpsynth.data import Codec, draft_schema, open_source
 from dpsynth.errors import DpsynthError
 from dpsynth.privacy.curator import Curator
 
-__all__ = ["commands", "failures", "fits", "in_process", "objects", "run"]
+__all__ = ["commands", "failures", "fits", "in_process", "objects", "purchases", "run"]
 
 _GUARANTEE = {"epsilon": 2.0, "delta": 1e-9}
 Command = Callable[[list[str]], tuple[int, bytes]]
@@ -60,6 +60,27 @@ def fits(haul: Haul, sources: dict[str, Any], folder: Path, mechanisms: tuple[st
         haul.add(kind, repr(bought) + json.dumps(bought.to_dict()))
         haul.add_files(folder / f"release{i}")
         haul.add(path.name, path)
+    return len(sources)
+
+
+def purchases(haul: Haul, sources: dict[str, Any], folder: Path) -> int:
+    """Fit every source with a domain that is bought; search all that comes of it. Return how many."""
+    for i, (kind, data) in enumerate(sources.items()):
+        with haul.listening(f"{kind}, bought"):
+            synth = Synthesizer(open_schema(), **_GUARANTEE, mechanism="independent")
+            release = synth.fit(data)
+            path = folder / f"bought{i}"
+            release.save(path)
+        for piece in (
+            synth,
+            synth.plan(),
+            release.schema.to_yaml(),
+            release.statement,
+            release.sample(30, seed=1),
+        ):
+            haul.add(f"{kind}, bought", piece)
+        haul.add(f"{kind}, bought", verify(path))
+        haul.add_files(path)
     return len(sources)
 
 
@@ -285,6 +306,7 @@ def run(mechanisms: tuple[str, ...] = ("oneshot", "mst", "independent", "privbay
         temporary.mkdir()
         done = {
             "fits": fits(haul, sources, made, mechanisms),
+            "purchases": purchases(haul, sources, made),
             "refusals": objects(haul, sources),
             "failures": failures(haul, sources, folder),
             "commands": commands(haul, folder, in_process(folder, temporary)),

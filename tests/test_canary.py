@@ -134,6 +134,14 @@ def test_the_search_sees_a_local_variable_of_a_frame_of_dpsynth(planted, monkeyp
 # ---- what leaves -----------------------------------------------------------------------------------
 
 
+def test_nothing_that_a_bought_domain_leaves_holds_a_canary(planted, tmp_path):
+    """A canary that stands in few rows is found by thresholding with a probability below 1e-9."""
+    haul = Haul()
+    assert leaks.purchases(haul, planted[1], tmp_path) == len(planted[1])
+    assert haul.found == []
+    assert haul.scanned > 100_000
+
+
 def test_nothing_that_a_fit_leaves_holds_a_canary(planted, tmp_path):
     haul = Haul()
     assert leaks.fits(haul, planted[1], tmp_path, ("independent",)) == len(planted[1]) >= 11
