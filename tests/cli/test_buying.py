@@ -63,7 +63,7 @@ def test_plan_shows_shares(run: Run, folder: Path) -> None:
     assert "of delta set aside" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
     stages = json.loads(run("plan", "buying.yaml", *GUARANTEE, "--json").stdout)["stages"]
-    assert abs(sum(s["share"] for s in stages) - 1) < 0.5
+    assert abs(sum(s["share"] for s in stages) - 1) < 1e-9
     assert [s["purpose"] for s in stages][:2] == ["buying the number of rows", "buying categories"]
 
 
