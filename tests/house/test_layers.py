@@ -28,6 +28,7 @@ ORDER = (
     "unit_rows",
     "synthesizer",
     "evaluate",
+    "audit",
     "demo",
     "cli",
 )
