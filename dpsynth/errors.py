@@ -5,7 +5,9 @@
     DpsynthError
     ├── InputError (ValueError)                  exit code 2
     │   ├── GuaranteeError                       epsilon, delta or a share of them is not usable
-    │   ├── SchemaError                          the schema is wrong; says the line and the key
+    │   ├── DocumentError                        a file that people write is wrong; says the line and the key
+    │   │   ├── SchemaError                      the schema
+    │   │   └── PolicyError                      the policy of a gate
     │   ├── DataError                            the table cannot be read as the schema says
     │   │   └── MissingFileError (FileNotFoundError)
     │   ├── ReleaseError                         a release file is malformed, truncated or hostile
@@ -24,10 +26,12 @@ __all__ = [
     "BookError",
     "BudgetRefusedError",
     "DataError",
+    "DocumentError",
     "DpsynthError",
     "GuaranteeError",
     "InputError",
     "MissingFileError",
+    "PolicyError",
     "ReleaseError",
     "SchemaError",
     "SealedError",
@@ -51,22 +55,37 @@ class GuaranteeError(InputError):
     """An epsilon, a delta or a share of a budget is outside its range."""
 
 
-class SchemaError(InputError):
-    """A schema is wrong.
+class DocumentError(InputError):
+    """A file that people write is wrong.
 
     Attributes:
-        path: The schema file, when it came from one.
+        path: The file, when it came from one.
         line: The 1-based line in that file, when known.
         key: The dotted path of the key, such as ``columns.age.lower``.
         problem: What is wrong and what to do, without the position.
     """
 
+    what = "document"
+
     def __init__(
         self, problem: str, *, key: str | None = None, line: int | None = None, path: str | None = None
     ) -> None:
         self.problem, self.key, self.line, self.path = problem, key, line, path
-        where = f"{path or 'schema'}:{line}" if line is not None else (path or "schema")
+        named = path or self.what
+        where = f"{named}:{line}" if line is not None else named
         super().__init__(f"{where}: {key}: {problem}" if key else f"{where}: {problem}")
+
+
+class SchemaError(DocumentError):
+    """A schema is wrong."""
+
+    what = "schema"
+
+
+class PolicyError(DocumentError):
+    """A policy is wrong."""
+
+    what = "policy"
 
 
 class DataError(InputError):

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dpsynth.errors import InputError, MissingFileError
+from dpsynth.release.documents import MAX_JSON_BYTES, parse
 
 __all__ = ["FORMAT", "Audit", "Finding", "Level", "Verdict"]
 
 FORMAT = 1
-_LARGEST_FILE = 2**26
 
 
 class Verdict(StrEnum):
@@ -41,7 +41,8 @@ class Finding:
     Attributes:
         check: Dotted name, stable across versions, such as ``"replay.sensitivity"``.
         level: The level that the check belongs to.
-        summary: What was found, in one sentence. Of a publishable finding it holds nothing of real rows.
+        summary: What was found, in one sentence on one line. Of a publishable finding it holds nothing of
+            real rows.
         verdict: What it says of the claim.
         value: The number found; None where the check could not run.
         unit: What the number counts or measures: ``"mu"``, ``"epsilon"``, ``"advantage"``, ``"p-value"``, ...
@@ -111,8 +112,11 @@ class Finding:
                 low, high = own["interval"]
                 own["interval"] = (-math.inf if low is None else low, math.inf if high is None else high)
             numbers = [own[k] for k in ("value", "confidence", "ceiling", "limit", "baseline", "seconds")]
+            numbers += [] if own["interval"] is None else list(content["interval"])
             whole = type(own["trials"]) is int and type(own["publishable"]) is bool
-            texts = all(type(own[k]) is str for k in ("check", "summary", "unit"))
+            texts = all(
+                isinstance(own[k], str) and own[k].isprintable() for k in ("check", "summary", "unit")
+            )
             fits = whole and texts and isinstance(own["details"], Mapping) and _are_numbers(numbers)
             made = cls(**own)
         except (TypeError, ValueError) as error:
@@ -149,10 +153,24 @@ class Audit:
 
     @property
     def publishable(self) -> Audit:
-        """The audit without what was computed from real rows."""
-        kept = tuple(f for f in self.findings if f.publishable)
-        levels = tuple(level for level in self.levels if level is not Level.data)
-        return Audit(subject=self.subject, levels=levels, made=self.made, seconds=self.seconds, findings=kept)
+        """The audit without what was computed from real rows, and without the time that took."""
+        return self._of(True)
+
+    @property
+    def confidential(self) -> Audit:
+        """What was computed from real rows, by itself."""
+        return self._of(False)
+
+    def _of(self, publishable: bool) -> Audit:
+        kept = tuple(f for f in self.findings if f.publishable is publishable)
+        ran = {f.level for f in kept}
+        return Audit(
+            subject=self.subject,
+            levels=tuple(level for level in self.levels if level in ran),
+            made=self.made,
+            seconds=sum(f.seconds for f in kept),
+            findings=kept,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -176,11 +194,12 @@ class Audit:
         if not isinstance(content, Mapping) or set(content) != keys or content["format"] != FORMAT:
             raise InputError(f"this is not an audit of format {FORMAT}")
         levels, findings, subject = content["levels"], content["findings"], content["subject"]
-        if not (
-            isinstance(levels, Sequence) and isinstance(findings, Sequence) and isinstance(subject, Mapping)
-        ):
+        if not (isinstance(levels, list) and isinstance(findings, list) and isinstance(subject, Mapping)):
             raise InputError("an audit's subject, levels or findings are of the wrong type")
-        if not (isinstance(content["made"], str) and _are_numbers([content["seconds"]])):
+        made, seconds = content["made"], content["seconds"]
+        if not (
+            isinstance(made, str) and made.isprintable() and seconds is not None and _are_numbers([seconds])
+        ):
             raise InputError("an audit's date or time is of the wrong type")
         try:
             own = tuple(Level(level) for level in levels)
@@ -189,8 +208,8 @@ class Audit:
         return cls(
             subject=dict(subject),
             levels=own,
-            made=content["made"],
-            seconds=content["seconds"],
+            made=made,
+            seconds=seconds,
             findings=tuple(Finding.from_dict(f) for f in findings),
         )
 
@@ -210,14 +229,19 @@ class Audit:
         file = Path(path)
         if not file.is_file():
             raise MissingFileError(f"{file}: there is no such audit")
-        if file.stat().st_size > _LARGEST_FILE:
-            raise InputError(f"{file}: an audit has at most {_LARGEST_FILE} bytes")
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{file}: this is not JSON") from error
-        return cls.from_dict(content)
+            with file.open("rb") as stream:
+                data = stream.read(MAX_JSON_BYTES + 1)
+            return cls.from_dict(parse(data, "it"))
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read: {error.strerror}") from None
+        except InputError as error:
+            raise InputError(f"{file}: this is no audit: {error}") from None
 
 
 def _are_numbers(values: Sequence[object]) -> bool:
-    return all(v is None or (type(v) in (int, float) and math.isfinite(v)) for v in values)  # type: ignore[arg-type]
+    """Whether all are finite numbers or None; a whole number too large for a float is none."""
+    try:
+        return all(v is None or (type(v) in (int, float) and math.isfinite(v)) for v in values)  # type: ignore[arg-type]
+    except OverflowError:
+        return False

@@ -25,6 +25,7 @@ from dpsynth.cli import (
     demo,
     explain,
     fit,
+    gate,
     plan,
     sample,
     schema_check,
@@ -35,7 +36,7 @@ from dpsynth.cli import (
 )
 from dpsynth.cli.options import AsJson, Quiet
 from dpsynth.cli.screen import Screen, print_json
-from dpsynth.errors import DpsynthError, SchemaError
+from dpsynth.errors import DocumentError, DpsynthError
 
 __all__ = ["EXIT_CODES", "app", "main"]
 
@@ -55,6 +56,7 @@ _ORDER = (
     "explain",
     "fit",
     "verify",
+    "gate",
     "sample",
     "keygen",
     "sign",
@@ -109,7 +111,7 @@ class Program(TyperGroup):
 
 
 def _position(error: DpsynthError) -> dict[str, Any]:
-    if not isinstance(error, SchemaError):
+    if not isinstance(error, DocumentError):
         return {}
     return {"path": error.path, "line": error.line, "key": error.key}
 
@@ -163,6 +165,7 @@ app.command("sample", epilog=_EPILOG)(sample.sample)
 app.command("keygen", epilog=_EPILOG)(sign.keygen)
 app.command("sign", epilog=_EPILOG)(sign.sign)
 app.command("verify", epilog=_EPILOG)(verify.verify)
+app.command("gate", epilog=_EPILOG)(gate.gate)
 app.command("demo", epilog=_EPILOG)(demo.demo)
 
 

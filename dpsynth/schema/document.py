@@ -143,8 +143,12 @@ def _error(problem: Problem, file: str | None) -> SchemaError:
     return SchemaError(problem.text, key=dotted(problem.path) or None, line=problem.line, path=file)
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Read a schema file.
+def read_text(path: str | os.PathLike[str], what: str = "schema") -> str:
+    """Read a schema file, or another of its form.
+
+    Args:
+        path: The file.
+        what: What it is, for messages.
 
     Raises:
         MissingFileError: there is no such file.
@@ -155,29 +159,37 @@ def read_text(path: str | os.PathLike[str]) -> str:
         with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise MissingFileError(f"{name}: there is no such schema file; check the path") from None
+        raise MissingFileError(f"{name}: there is no such {what} file; check the path") from None
     except IsADirectoryError:
-        raise SchemaError("this is a directory; name the schema file in it", path=name) from None
+        raise SchemaError(f"this is a directory; name the {what} file in it", path=name) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise SchemaError(
             f"the file cannot be read: {reason or 'its name is not a path'}", path=name
         ) from None
     if len(raw) > MAX_BYTES:
-        raise SchemaError(f"larger than {MAX_BYTES} bytes, so hardly a schema; is it the data?", path=name)
+        raise SchemaError(f"larger than {MAX_BYTES} bytes, so hardly a {what}; is it the data?", path=name)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise SchemaError("not UTF-8 text; save the schema as UTF-8", line=line, path=name) from None
+        raise SchemaError(f"not UTF-8 text; save the {what} as UTF-8", line=line, path=name) from None
 
 
-def parse(text: str, path: str | None = None) -> Document:
+def parse(
+    text: str,
+    path: str | None = None,
+    *,
+    what: str = "schema",
+    keys: str = "privacy_unit and columns",
+) -> Document:
     """Read YAML text into plain values, with the line of every key.
 
     Args:
         text: The file's text.
         path: The file's name, for messages.
+        what: What it is, for messages.
+        keys: What it has at least, likewise.
 
     Raises:
         SchemaError: names the line and what to do: a syntax error, a repeated key, an anchor or alias, a tag
@@ -194,13 +206,9 @@ def parse(text: str, path: str | None = None) -> Document:
         raise _syntax_error(error, text, path) from None
     raise_all(reader.problems, path)
     if content is None:
-        raise SchemaError("the schema is empty; it needs privacy_unit and columns", line=1, path=path)
+        raise SchemaError(f"the {what} is empty; it needs the keys {keys}", line=1, path=path)
     if not isinstance(content, dict):
-        raise SchemaError(
-            "the top level must be a mapping with the keys dpsynth, privacy_unit and columns",
-            line=1,
-            path=path,
-        )
+        raise SchemaError(f"the top level must be a mapping with the keys {keys}", line=1, path=path)
     return Document(content, tuple(reader.review), reader.lines, path)
 
 
@@ -237,7 +245,7 @@ class _Reader:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._note((), "a second document starts here; a schema is one document", event)
+                    self._note((), "a second document starts here; a file holds one", event)
                     break
                 content = self._node(next(events), events, ())
         return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -84,6 +85,15 @@ def test_a_finding_refuses(changed, said):
         lambda c: c["findings"][0].update(interval=[1]),
         lambda c: c["findings"][0].update(more=1),
         lambda c: c["findings"][0].update(confidence=2),
+        lambda c: c["findings"][0].update(interval=["a", "b"]),
+        lambda c: c["findings"][0].update(value=10**29 * 10**300),
+        lambda c: c["findings"][0].update(summary="all is well\x1b[2K"),
+        lambda c: c["findings"][0].update(check="a\nb"),
+        lambda c: c["findings"][0].update(details=[]),
+        lambda c: c.update(made="now\n"),
+        lambda c: c.update(seconds=None),
+        lambda c: c.update(levels="unit"),
+        lambda c: c.update(findings={}),
     ],
 )
 def test_a_spoilt_file_is_refused(tmp_path, spoil):
@@ -97,6 +107,43 @@ def test_a_spoilt_file_is_refused(tmp_path, spoil):
 def test_no_file_and_no_json(tmp_path):
     with pytest.raises(MissingFileError, match="no such audit"):
         Audit.load(tmp_path / "a.json")
+    with pytest.raises(MissingFileError, match="no such audit"):
+        Audit.load(tmp_path)
     (tmp_path / "a.json").write_text("[" * 100_000)
-    with pytest.raises(InputError, match="not JSON"):
+    with pytest.raises(InputError, match="nested too deeply"):
         Audit.load(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"format": 1, "format": 1}', "stands twice"),
+        ('{"format": NaN}', "not a number that JSON knows"),
+        ("{} " + " " * 2**24, "is the limit"),
+        ("\xff", "not UTF-8"),
+        ("[]", "no JSON object"),
+    ],
+)
+def test_what_is_no_audit_is_refused(tmp_path, text, said):
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=f"a.json: this is no audit: .*{said}"):
+        Audit.load(tmp_path / "a.json")
+
+
+def test_an_audit_that_cannot_be_read(tmp_path, monkeypatch):
+    audit(finding()).save(tmp_path / "a.json")
+
+    def refuse(*_arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        Audit.load(tmp_path / "a.json")
+
+
+def test_the_two_parts_of_an_audit_say_nothing_of_each_other():
+    made = audit(finding(seconds=2.0), secret(seconds=40.0))
+    made = dataclasses.replace(made, levels=(Level.mechanism, Level.data), seconds=42.0)
+    shown, kept = made.publishable, made.confidential
+    assert (shown.levels, shown.seconds, shown.findings) == ((Level.mechanism,), 2.0, (finding(seconds=2.0),))
+    assert (kept.levels, kept.seconds, kept.findings) == ((Level.data,), 40.0, (secret(seconds=40.0),))
