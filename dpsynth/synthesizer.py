@@ -20,19 +20,20 @@ from dpsynth.buying.sealing import seal_columns
 from dpsynth.buying.shopping import buy
 from dpsynth.data.codec import Codec
 from dpsynth.data.kept import kept_source
+from dpsynth.data.layout import Layout
 from dpsynth.data.source import open_source
 from dpsynth.data.withheld import emptied
 from dpsynth.domain import Domain
+from dpsynth.doors import Doors
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS, Mechanism, Progress, Stage, Terms, Workload
-from dpsynth.mechanisms.mechanism import ignore_progress, planned, useful_rows
+from dpsynth.mechanisms.mechanism import Measured, ignore_progress, planned, useful_rows
 from dpsynth.mechanisms.purchases import planned_purchases
 from dpsynth.model.structure import LARGEST_CLIQUE, fit_model, processing_of
 from dpsynth.planning import BoundCost, Plan
 from dpsynth.privacy.curator import Curator
 from dpsynth.privacy.guarantee import Adjacency, Backend, Guarantee, calculus_of
 from dpsynth.privacy.ledger import Ledger
-from dpsynth.privacy.seller import Seller
 from dpsynth.release.release import Release
 from dpsynth.release.statement import Statement
 from dpsynth.rules import support_of
@@ -251,37 +252,63 @@ class Synthesizer:
 
     def _fit(self, data: Any, report: Progress, ledger: Ledger, book: BookReference | None = None) -> Release:
         """Do what :meth:`fit` promises, on a ledger whose budget was reserved if there is a book."""
+        return self._released(self._counted(data, report, ledger), report, book)
+
+    @property
+    def _doors(self) -> Doors:
+        """Through what rows are read: in a fit through these and no others."""
+        return Doors()
+
+    def _counted(self, data: Any, report: Progress, ledger: Ledger) -> _Counted:
+        """Read the rows, buy what the schema leaves open, and measure; nothing is drawn afterwards."""
         report("reading rows", 0.0)
         source = open_source(data)
         schema = self.schema
         bought: dict[str, tuple[str, ...]] = {}
         if self.to_buy is not None:
             source = kept_source(source, schema)
-            seller = Seller(seal_columns(source, self.to_buy), ledger, backend=self.noise)
+            seller = self._doors.seller(seal_columns(source, self.to_buy), ledger, backend=self.noise)
             schema, bought = buy(seller, self.to_buy, report)
         codec = Codec(schema)
         table = codec.encode(source)
         report("reading rows", 1.0)
-        curator = Curator(table, self.guarantee, backend=self.noise, ledger=ledger)
+        curator = self._doors.curator(table, self.guarantee, backend=self.noise, ledger=ledger)
         measured = self.mechanism.run(curator, report)
         ledger.close()  # what is left is never drawn, whoever kept the curator
+        return _Counted(schema, bought, codec, codec.layout(source), curator, measured)
+
+    def _released(self, counted: _Counted, report: Progress, book: BookReference | None) -> Release:
+        """Fit the model to what was measured, and state what it cost; no row is read."""
+        measured = counted.measured
         report("fitting the model", 0.0)
-        model = fit_model(codec.domain, measured.one_ways, measured.tables)
+        model = fit_model(counted.codec.domain, measured.one_ways, measured.tables)
         report("fitting the model", 1.0)
         return Release(
-            schema=schema,
-            layout=codec.layout(source),
+            schema=counted.schema,
+            layout=counted.layout,
             model=model,
             measurements=(*measured.one_ways, *measured.tables),
             statement=Statement.from_curator(
-                curator,
-                schema,
+                counted.curator,
+                counted.schema,
                 self.mechanism.name,
                 processing=processing_of(model),
-                bought=bought,
+                bought=counted.bought,
                 book=book,
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What the doors let out, and what a release needs beside it."""
+
+    schema: Schema
+    bought: dict[str, tuple[str, ...]]
+    codec: Codec
+    layout: Layout
+    curator: Curator
+    measured: Measured
 
 
 def _pure(mechanism: Mechanism) -> Mechanism:

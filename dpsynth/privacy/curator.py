@@ -275,6 +275,14 @@ class Curator:
         with no_counts_in_tracebacks():
             return self.__choose(requests, expected, penalties, factors, act)
 
+    def _perturb(self, exact: Integers, act: Noise) -> Integers:
+        """Return exact numbers plus noise, one draw a number. All noise on numbers is added here."""
+        return exact + self._draw(exact.size, act).reshape(exact.shape)
+
+    def _pick(self, scores: Sequence[int], act: ExponentialMechanism) -> int:
+        """Return the index of a score by lot. All choices by lot are made here."""
+        return noise.exponential_choice(scores, act.epsilon, act.sensitivity)
+
     def _draw(self, size: int, act: Noise) -> Integers:
         exact = self.backend == "exact"
         if isinstance(act, DiscreteLaplace):
@@ -314,13 +322,12 @@ class Curator:
 
     def __noisy_counts(self, request: Marginal, act: Noise) -> Integers:
         ((_, counts),) = self.__tables([request])
-        return counts + self._draw(counts.size, act).reshape(counts.shape)
+        return self._perturb(counts, act)
 
     def __noisy_distances(
         self, requests: Sequence[Marginal], expected: Sequence[Integers], act: Noise
     ) -> Integers:
-        distances = self.__distances(requests, expected)
-        return distances + self._draw(distances.size, act)
+        return self._perturb(self.__distances(requests, expected), act)
 
     def __choose(
         self,
@@ -332,7 +339,7 @@ class Curator:
     ) -> int:
         distances = self.__distances(requests, expected).tolist()
         scores = [w * (d - h) for d, h, w in zip(distances, penalties, factors, strict=True)]
-        return noise.exponential_choice(scores, act.epsilon, act.sensitivity)
+        return self._pick(scores, act)
 
 
 def _touched(requests: Sequence[Marginal]) -> list[int]:

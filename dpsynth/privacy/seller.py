@@ -211,6 +211,21 @@ class Seller:
             entry=entry.number,
         )
 
+    def _perturb(
+        self,
+        exact: Integers,
+        act: Noise | Thresholded,
+        labels: Sequence[str] | None = None,  # noqa: ARG002  -- for those who compare neighbours' cells
+    ) -> Integers:
+        """Return exact numbers plus noise, one draw a number. All noise is added here.
+
+        Args:
+            exact: One number a cell.
+            act: What is done.
+            labels: Of the cells but the last, where the rows decide which cells there are. Private.
+        """
+        return exact + self._draw(exact.size, act)
+
     def _draw(self, size: int, act: Noise | Thresholded) -> Integers:
         if isinstance(act, DiscreteLaplace):
             return (noise.discrete_laplace if self.__exact else noise.opendp_laplace)(size, act.scale)
@@ -221,7 +236,8 @@ class Seller:
         counts = np.bincount(column.index - NEITHER, minlength=len(column.labels) - NEITHER)[-NEITHER:]
         occurs = np.flatnonzero(counts)
         nulls = np.count_nonzero(column.index == NULL)
-        noisy = np.append(counts[occurs], nulls).astype(np.int64) + self._draw(occurs.size + 1, act)
+        exact = np.append(counts[occurs], nulls).astype(np.int64)
+        noisy = self._perturb(exact, act, tuple(column.labels[i] for i in occurs))
         passed = [
             (int(n), column.labels[i]) for i, n in zip(occurs, noisy[:-1], strict=True) if n > act.threshold
         ]
@@ -243,7 +259,7 @@ class Seller:
             counts[2:] = np.bincount(place, minlength=len(edges) + 1)[1:-1]
         counts[0] = np.count_nonzero(null)
         counts[1] = rows - counts.sum()
-        return counts + self._draw(counts.size, act)
+        return self._perturb(counts, act)
 
 
 def _admitted(edges: Sequence[int]) -> tuple[int, ...]:

@@ -156,6 +156,50 @@ def test_the_exact_counts_have_few_readers() -> None:
     assert readers["__choose"] == {"select"}
 
 
+HOOKS = {"_perturb", "_pick", "_doors", "_counted", "_released"}
+
+
+def _hooked(source: str) -> set[str]:
+    """Return the door classes that a piece of source derives from, and the hooks it names or defines."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            names = {ast.unparse(base).split(".")[-1] for base in node.bases}
+            found |= names & {"Curator", "Seller", "Synthesizer", "Doors"}
+        name = getattr(node, "attr", None) or getattr(node, "name", None) or getattr(node, "value", None)
+        if isinstance(node, (ast.Attribute, ast.FunctionDef, ast.Constant)) and name in HOOKS:
+            found.add(name)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Doors":
+            found.add("Doors()")
+    return found
+
+
+def test_only_an_audit_has_doors_of_its_own() -> None:
+    """Noise and lots of a fit are those of the two doors themselves: no other module can change them."""
+    hooked = {module_of(p): f for p in sources() if (f := _hooked(p.read_text(encoding="utf-8")))}
+    assert hooked.pop("dpsynth.privacy.curator") == {"_perturb", "_pick"}
+    assert hooked.pop("dpsynth.privacy.seller") == {"_perturb"}
+    assert hooked.pop("dpsynth.synthesizer") == {"_doors", "_counted", "_released", "Doors()"}
+    assert set(hooked) <= {"dpsynth.audit.recording"}
+    importers = {module_of(p) for p in sources() if "dpsynth.audit.recording" in set(imports_of(p))}
+    assert all(m.startswith(("dpsynth.audit", "dpsynth.cli.audit")) for m in importers)
+    source = (ROOT / "dpsynth" / "synthesizer.py").read_text(encoding="utf-8")
+    assert source.count("Doors()") == 1  # with no argument: the two doors themselves
+
+
+def test_the_scan_for_doors_notices() -> None:
+    """Guard of the guard."""
+    for source in (
+        "class Quiet(Curator): pass",
+        "class Quiet(seller.Seller): pass",
+        "curator._perturb = lambda exact, act: exact",
+        "setattr(Curator, '_pick', first)",
+        "class Other:\n    def _doors(self): return None",
+        "doors.Doors(curator=Quiet)",
+    ):
+        assert _hooked(source)
+
+
 def test_raw_columns_have_few_readers() -> None:
     """The seller's columns are reached from one noisy method each, and those from one door."""
     readers = _readers("seller.py", "Seller")

@@ -26,6 +26,7 @@ ORDER = (
     "release",
     "unit_effects",
     "unit_rows",
+    "doors",
     "synthesizer",
     "evaluate",
     "audit",
