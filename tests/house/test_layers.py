@@ -30,6 +30,7 @@ ORDER = (
     "synthesizer",
     "evaluate",
     "audit",
+    "report",
     "demo",
     "cli",
 )
