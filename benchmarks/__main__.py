@@ -1,4 +1,4 @@
-"""``python -m benchmarks {adult,goals,noise,scale,ablation,bought,reliability}`` measures and keeps a result.
+"""``python -m benchmarks NAME`` measures one thing (``--help`` lists the names) and keeps a result.
 
 ``python -m benchmarks run`` compares dpsynth with other programs; ``python -m benchmarks render`` writes kept
 results into the documents.
@@ -18,6 +18,7 @@ from benchmarks import compare, render
 from benchmarks.environments import cache
 from benchmarks.methods import chosen
 
+MEASURED = ("adult", "goals", "noise", "scale", "ablation", "bought", "reliability", "audit_calibration")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one benchmark and write ``results/<name>.json``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
-    for name in ("adult", "goals", "noise", "scale", "ablation", "bought", "reliability"):
+    for name in MEASURED:
         command = commands.add_parser(name)
         command.add_argument("--runs", type=int, default=5, help="fresh repetitions (default 5)")
         command.add_argument("--out", type=Path, default=RESULTS, help="folder for the result")
