@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import tempfile
 import warnings
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 from dpsynth.audit.listening import ListeningCurator, ListeningSeller, Log, digest
@@ -25,6 +27,7 @@ from dpsynth.synthesizer import Synthesizer
 __all__ = ["LibrarySubject"]
 
 _SEED: Final = 11  # of the sample drawn from each release
+_MORE: Final = 200  # rows of another: what the private rows do to a few of a hundred is seen
 
 
 class _Worked(Guarantee):
@@ -184,9 +187,19 @@ def _shape(release: Any) -> dict[str, Any]:
         "rows": len(drawn),
         "dtypes": [str(dtype) for dtype in drawn.dtypes],
         "sample": digest(drawn.to_csv(index=False).encode()),
+        "more rows": digest(release.sample(_MORE, seed=_SEED).to_csv(index=False).encode()),
+        "saved": digest(_saved(release)),
         "statement": release.statement.digest,
         "processing": list(release.statement.processing),
     }
+
+
+def _saved(release: Any) -> bytes:
+    """Return the file that a release is saved as: the same release gives the same bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "audited.dpsynth"
+        release.save(file)
+        return file.read_bytes()
 
 
 def _public(schema: Schema, layout: Any, domain: Any) -> dict[str, Any]:
