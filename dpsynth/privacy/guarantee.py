@@ -16,6 +16,7 @@ References:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class Guarantee:
             return float(self.epsilon)
         if self.delta == 0:
             raise GuaranteeError(f"delta=0 affords nothing in {calculus}: its noise needs a delta; use pure")
-        return (gdp_budget if calculus == "gdp" else zcdp_budget)(self.epsilon, delta)
+        return _afforded(calculus, self.epsilon, delta)
 
     def delta_beside(self, delta_aside: Fraction) -> float:
         """Return ``delta - delta_aside``, rounded down.
@@ -150,6 +151,12 @@ def calculus_of(backend: Backend, delta: float) -> Calculus:
     if delta == 0:
         return "pure"
     return "gdp" if backend == "exact" else "zcdp"
+
+
+@functools.lru_cache(maxsize=256)
+def _afforded(calculus: Calculus, epsilon: float, delta: float) -> float:
+    """Return the budget of either, remembered: a search with 300 bits takes longer than a small fit."""
+    return (gdp_budget if calculus == "gdp" else zcdp_budget)(epsilon, delta)
 
 
 def gdp_delta(mu_squared: float | Fraction, epsilon: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from importlib import metadata
 
@@ -14,8 +15,11 @@ __all__ = ["versions"]
 _RESTS_ON = ("mpmath", "narwhals", "numba", "numpy", "pandas", "pyarrow", "scipy")
 
 
+@functools.cache
 def versions(backend: Backend) -> tuple[tuple[str, str], ...]:
     """Return Python and the libraries whose correctness the guarantee rests on, each with its version.
+
+    Looked up once a process: what is imported does not change.
 
     Args:
         backend: The source of the noise; OpenDP is named where it draws it.
