@@ -50,7 +50,7 @@ def accounting_findings() -> tuple[Finding, ...]:
 def _finding(check: str, what: str, pairs: Iterator[tuple[str, float, float]]) -> Finding:
     """Weigh what is booked against what is due, over cases."""
     start = time.perf_counter()
-    ratios = {case: booked / due for case, booked, due in pairs}
+    ratios = {case: booked / due if due > 0 else math.inf for case, booked, due in pairs}
     worst = min(ratios, key=lambda case: ratios[case])
     broken = [case for case, ratio in ratios.items() if not ratio >= 1 - _ROUNDING]
     said = f"{what} agree with a second accountant in {len(ratios)} cases"

@@ -27,8 +27,8 @@ def test_both_accountants_agree():
         (acts, "_bounded_range_mu_squared", lambda e: Fraction(e) ** 2 / 16, "accounting.price"),
         (acts, "_pure_mu_squared", lambda e: Fraction(0), "accounting.price"),
         (acts, "_chance_above", lambda act: Fraction(1, 10**9), "accounting.threshold"),
-        (guarantee, "zcdp_budget", lambda e, d: e, "accounting.conversion"),
-        (guarantee, "gdp_budget", lambda e, d: 1.01 * e / 10, "accounting.conversion"),
+        (guarantee, "_afforded", lambda c, e, d: e if c == "zcdp" else 1e-9, "accounting.conversion"),
+        (guarantee, "_afforded", lambda c, e, d: e / 9 if c == "gdp" else 1e-9, "accounting.conversion"),
     ],
 )
 def test_what_is_too_cheap_is_found(monkeypatch, module, name, broken, check):

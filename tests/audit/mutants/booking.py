@@ -92,8 +92,8 @@ def _sigma_at_half_price(budget, squared, calculus):
     return _real_sigma(2 * budget if calculus == "gdp" else budget, squared, calculus)
 
 
-def _without_log_delta(epsilon, delta):
-    return 2.0 * epsilon  # rho = epsilon, and mu**2 = 2 rho
+def _without_log_delta(calculus, epsilon, delta):
+    return epsilon * (2.0 if calculus == "gdp" else 1.0)  # rho = epsilon, and mu**2 = 2 rho
 
 
 def _for_one_row(act):
@@ -198,7 +198,7 @@ MUTANTS = (
         breaks="the guarantee is taken to afford rho = epsilon, whatever delta",
         precedent="smartnoise-sdk 621 and 624",
         killers=("accounting",),
-        plant=planted(change(guarantee, "gdp_budget", _without_log_delta)),
+        plant=planted(change(guarantee, "_afforded", _without_log_delta)),
     ),
     Mutant(
         name="threshold-for-one-row",
