@@ -11,12 +11,12 @@ import functools
 import tempfile
 import warnings
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 from dpsynth.audit.listening import ListeningCurator, ListeningSeller, Log, digest
 from dpsynth.audit.trace import Outcome, Trace
+from dpsynth.audit.worked import Worked
 from dpsynth.doors import Doors
 from dpsynth.mechanisms.mechanism import Progress, ignore_progress
 from dpsynth.privacy.guarantee import Calculus, Guarantee, calculus_of
@@ -28,27 +28,6 @@ __all__ = ["LibrarySubject"]
 
 _SEED: Final = 11  # of the sample drawn from each release
 _MORE: Final = 200  # rows of another: what the private rows do to a few of a hundred is seen
-
-
-class _Worked(Guarantee):
-    """A guarantee that works out only once what it affords, which takes some ten milliseconds."""
-
-    __slots__ = ("known",)
-
-    known: dict[tuple[Calculus, Fraction], float]
-
-    @classmethod
-    def of(cls, stated: Guarantee) -> _Worked:
-        """Return the same guarantee."""
-        own = cls(**{f.name: getattr(stated, f.name) for f in dataclasses.fields(Guarantee)})
-        object.__setattr__(own, "known", {})
-        return own
-
-    def budget(self, calculus: Calculus, delta_aside: Fraction = Fraction(0)) -> float:
-        """Return what the guarantee says."""
-        if (calculus, delta_aside) not in self.known:
-            self.known[calculus, delta_aside] = super().budget(calculus, delta_aside)
-        return self.known[calculus, delta_aside]
 
 
 class _Watched(Synthesizer):
@@ -108,10 +87,10 @@ class LibrarySubject:
     """
 
     synthesizer: Synthesizer
-    _worked: _Worked = field(init=False, repr=False, compare=False)
+    _worked: Worked = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_worked", _Worked.of(self.synthesizer.guarantee))
+        object.__setattr__(self, "_worked", Worked.of(self.synthesizer.guarantee))
 
     @property
     def name(self) -> str:
