@@ -4,7 +4,7 @@ After McKenna, Mullins, Sheldon, Miklau 2022, "AIM: An Adaptive and Iterative Me
 Private Synthetic Data" (arXiv:2201.12677), Algorithms 1 to 4. With budget ``B`` (``mu**2``), ``T = 16 d`` and
 ``alpha = 0.9``: a round costs ``B / T``, of which ``alpha`` measures and the rest selects. All columns are
 measured first. In each round the exponential mechanism chooses ``r`` from the downward closure of the
-workload, among those for which the junction tree has room at this stage of the budget, by
+workload, among those for which the model has room at this stage of the budget, by
 
     q_r = w_r (||M_r(D) - M_r(model)||_1 - sqrt(2/pi) sigma n_r),    w_r = sum_s c_s |r & s|,
 
@@ -17,6 +17,8 @@ Deviations:
 * *Prices* are in Gaussian differential privacy (in zCDP with OpenDP's noise).
 * *Resolution*: a set of columns is a candidate at each of its nested resolutions (:mod:`.candidates`); the
   penalty ``n_r`` makes the trade-off. Fine numeric columns would otherwise never be chosen.
+* *Room* is that of measured tables and of cliques of at most 1 MB (but for rules): rows follow tables beyond
+  them too. Were cliques to hold all, a few sets of three would leave no room for other columns.
 * *Noise counts for less*, in the penalty and in the annealing rule, by what denoising leaves of it
   (:func:`~dpsynth.mechanisms.pairs.noise_weight`: 0.7 where rows are few for the noise, 0.05 where many).
 * *First measurements* are shared among columns by the 2/3 rule, and repeated with more of the budget where
@@ -28,9 +30,8 @@ Deviations:
   model errs there by about that noise, so that their score is at most about zero); so are those whose noise
   would exceed half the rows, and sets beyond the 500 of which most pairs are known. All this follows from
   the schema and noisy answers, so the set of candidates is public, as the exponential mechanism requires.
-* *Estimation* is this library's (:func:`~dpsynth.model.structure.fit_model`); the model's answers are counts
-  of rows drawn from it (:mod:`.answers`).
-* *Rounding*: the model's answers, penalties and weights are rounded to integers, so that scores are exact.
+* *Estimation* is this library's, each from the round before; rows answer for the model (:mod:`.answers`).
+* *Rounding*: the model's answers, penalties and weights are whole numbers, so that scores are exact.
 * *Time*: past a limit, what is left measures the chosen marginals again, by the 2/3 rule. Only the time of
   public work is counted: how long the private rows take must not steer what is released.
 """
@@ -93,7 +94,7 @@ class Settings:
         fits: About how often the model is fitted while rounds are cheap.
         sets: Most sets of columns that are scored in a round.
         resolutions: Numbers of cells up to which a candidate's resolution is refined.
-        model_size: Most memory for the junction tree's tables, in MB.
+        model_size: Most memory for the model's tables and its junction tree's cliques, in MB.
         seconds: Time of public work after which what is left is spent at once.
 
     Raises:
@@ -236,7 +237,7 @@ def _rounds(
             break
         if open_to:
             with clock:
-                answers = answers_of(domain, found)
+                answers = answers_of(domain, found, answers)
                 still = sum(_is_still(m, old, answers, gamma) for m in fresh)
         if not open_to or 2 * still >= len(fresh):
             price *= 4
@@ -294,8 +295,7 @@ def _measure_some(
 
 def _entangled(columns: ColumnSet, chosen: ColumnSet) -> bool:
     """Whether what was just measured says much of these columns: a shared pair, or all they are."""
-    shared = len(set(columns) & set(chosen))
-    return shared >= 2 or shared == len(columns)
+    return len(set(columns) & set(chosen)) >= min(2, len(columns))
 
 
 def _is_still(measured: Measurement, old: dict[int, Integers], new: Answers, gamma: float) -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dpsynth.domain import Domain
 from dpsynth.mechanisms.mechanism import Measured
-from dpsynth.model.structure import fit_model
+from dpsynth.model.structure import Potential, refit_model
 from dpsynth.privacy.counting import Remembered, count_tables
 from dpsynth.privacy.marginal import Integers, Marginal
 
@@ -32,10 +32,12 @@ class Answers:
     Attributes:
         total: The model's number of rows, at least 1.
         rows: Codes, one array a column.
+        potentials: Where the model's fit ended.
     """
 
     total: float
     rows: tuple[npt.NDArray[np.unsignedinteger[Any]], ...]
+    potentials: tuple[Potential, ...] = ()
 
     def to(self, queries: Sequence[Marginal]) -> dict[int, Integers]:
         """Return the model's tables in whole rows, by the identity of the query."""
@@ -44,16 +46,23 @@ class Answers:
         return {id(queries[i]): np.rint(scale * table).astype(np.int64) for i, table in found}
 
 
-def answers_of(domain: Domain, found: Measured) -> Answers:
+def answers_of(domain: Domain, found: Measured, before: Answers | None = None) -> Answers:
     """Fit a model to what was measured and draw the rows that answer for it.
+
+    Args:
+        domain: The columns.
+        found: What was measured so far.
+        before: Answers of the model of a part of it: the fit starts where that one ended, if there is one.
 
     Privacy: free; post-processing. The rows' chance is the same each time.
     """
-    model = fit_model(domain, found.one_ways, found.tables)
+    potentials = before.potentials if before is not None else ()
+    model, reached = refit_model(domain, found.one_ways, found.tables, potentials)
     total = max(model.total, 1.0)
     rows = int(min(max(total, _LEAST_ROWS), _MOST_ROWS))
     drawn = model.sample(rows, np.random.default_rng(0), effort=_EFFORT)
     return Answers(
         total,
         tuple(c.astype(np.min_scalar_type(s - 1)) for c, s in zip(drawn, domain.sizes, strict=True)),
+        reached,
     )

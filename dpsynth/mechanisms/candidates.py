@@ -19,6 +19,7 @@ from dpsynth.mechanisms.pairs import NOISE
 from dpsynth.mechanisms.workload import ColumnSet, downward_closure
 from dpsynth.model.junction import JunctionForest
 from dpsynth.model.levels import Level
+from dpsynth.model.structure import LARGEST_CLIQUE
 from dpsynth.privacy.marginal import Marginal
 
 __all__ = ["FEW_GROUPS", "Candidate", "Pool", "candidates_of", "ladder"]
@@ -112,7 +113,11 @@ def candidates_of(
 
 
 class Pool:
-    """All candidates, how precisely each is known, and the junction tree of what was measured.
+    """All candidates, how precisely each is known, and the size of a model of what was measured.
+
+    A model holds a table of every set of columns that was measured together, and the cliques of a junction
+    tree: no more than there are columns, and of no more than
+    :data:`~dpsynth.model.structure.LARGEST_CLIQUE` cells each. Rows follow tables beyond them too.
 
     Args:
         candidates: Every set of columns at every resolution.
@@ -126,11 +131,17 @@ class Pool:
         for i, candidate in enumerate(candidates):
             self._places.setdefault(candidate.columns, []).append(i)
         self._tree = JunctionForest([1] * columns)
+        self._held: dict[ColumnSet, int] = {}  # cells of the finest table of each set of two or more columns
+        self._most = LARGEST_CLIQUE * columns  # cells of all cliques
 
     def note(self, columns: ColumnSet, at: Sequence[int], query: Marginal, sigma: float) -> None:
         """Note a measured table: it tells of every candidate whose cells are sums of its own."""
         finest = dict(zip(columns, at, strict=True))
+        sizes = dict(zip(columns, query.shape, strict=True))
         for inside in downward_closure([columns]):
+            if len(inside) > 1:
+                cells = math.prod(sizes[c] for c in inside)
+                self._held[inside] = max(cells, self._held.get(inside, 0))
             for i in self._places.get(inside, ()):
                 candidate = self.candidates[i]
                 if all(a >= finest[c] for c, a in zip(inside, candidate.at, strict=True)):
@@ -145,7 +156,7 @@ class Pool:
         Args:
             sigma: Noise of the round.
             most_noise: Expected L1 norm of noise from which on a table tells nothing.
-            room: Cells that the junction tree may have.
+            room: Cells that the model may have.
             most_sets: Most sets of columns.
         """
         able: dict[ColumnSet, list[int]] = {}
@@ -168,12 +179,14 @@ class Pool:
         columns = candidate.columns
         if len(columns) == 1:
             return True
-        if candidate.query.cells > room:
-            return False
+        known = self._held.get(columns, 0)
+        tables = sum(self._held.values()) - known + max(known, candidate.query.cells)
+        if tables + self._most <= room or tables > room:
+            return tables <= room
         former, self._tree.sizes = self._tree.sizes, self._states(candidate.query)
         try:
-            held = sum(map(self._tree.cells, self._tree.cliques.values()))
-            return self._tree.covers(columns) or held + self._tree.price(columns) <= room
+            cliques = sum(map(self._tree.cells, self._tree.cliques.values()))
+            return tables + cliques + self._tree.price(columns) <= room
         finally:
             self._tree.sizes = former
 

@@ -5,6 +5,10 @@ along the tree before the next clique has its turn. Started from independent col
 distribution of greatest entropy with those marginals. Which cell of a clique falls into which cell of a
 target or a separator never changes, so it is computed once and the inner loops are compiled.
 
+All that a fit does is multiply independent columns by one factor for each cell of each target. These factors
+say where it stands whatever the cliques were, so that a fit to more targets, on another tree, can start there
+and ends where it would have ended.
+
 References: Deming, Stephan 1940; Csiszár 1975 (entropy projections); Jiroušek, Přeučil 1995, "On the
 effective implementation of the iterative proportional fitting procedure" (fitting on a junction tree).
 """
@@ -14,17 +18,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CliqueTree", "Target", "calibrate", "cell_index"]
+__all__ = ["Calibrated", "CliqueTree", "Target", "calibrate", "cell_index"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Groups: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Index: TypeAlias = npt.NDArray[np.int32]
+
+_FAINTEST = 1e-250  # beside the largest of a table or message, the least cell to start from
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,20 @@ class Target:
     table: Floats
 
 
+class Calibrated(NamedTuple):
+    """What a fit found.
+
+    Attributes:
+        tables: Joint distribution of each clique; two cliques agree on the columns they share.
+        gap: Mean L1 gap between targets and fit that the last round found.
+        potentials: For each target the logarithm of what its cells were multiplied by, in the target's shape.
+    """
+
+    tables: tuple[Floats, ...]
+    gap: float
+    potentials: tuple[Floats, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Link:
     """The way from a clique to its parent and back, with the cells of both in the separator."""
@@ -136,8 +156,11 @@ def calibrate(
     start: Sequence[Floats] | None = None,
     sweeps: int = 15,
     tolerance: float = 1e-4,
-) -> tuple[tuple[Floats, ...], float]:
+    gain: float = 0.0,
+) -> Calibrated:
     """Fit clique tables to marginals.
+
+        p(x) = prod over columns c of m_c(x_c) * prod over targets t of exp(l_t(x_t)) / Z
 
     A message is passed, and a target met, only where a table has changed since: by more than a hundredth of
     ``tolerance`` in L1, summed over its changes.
@@ -148,36 +171,53 @@ def calibrate(
         targets: Marginals to be met; the columns of each lie in some clique.
         allowed: For each clique, where its table may be positive; these agree with each other, and each
             column in question has a target of its own. Everywhere if not given.
-        start: Tables of the cliques that agree with each other, to start from instead: those of an earlier
-            fit to most of these targets save most of its sweeps.
+        start: For each target the potential ``l_t`` to start from, in the target's shape, and finite: those
+            of an earlier fit to most of these targets save most of its sweeps, and change nothing of what
+            it converges to. Zeros if not given.
         sweeps: Most rounds over all targets.
         tolerance: Mean L1 gap of a target below which to stop.
-
-    Returns:
-        Calibrated tables (two cliques agree on the columns they share), each of sum 1; and the mean L1 gap
-        between targets and fit that the last round found.
+        gain: Stop also after a round that found the gap lowered by less than this share of it. Targets
+            that contradict each other leave a gap, which falls ever more slowly.
     """
-    tables = [_outer([margins[c] for c in clique]) for clique in tree.cliques] if start is None else start
+    tables = [_outer([margins[c] for c in clique]) for clique in tree.cliques]
     if allowed is not None:
         tables = [table * flags for table, flags in zip(tables, allowed, strict=True)]
     fit = _Fit(tree, tables, tolerance / 100, agreed=allowed is None)
     for target in targets:
         fit.assign(target)
+    if start is not None:
+        fit.start_from(start)
     tour = _tour(tree)
-    gap = 0.0
+    gap, last = 0.0, math.inf
     for _ in range(sweeps if targets else 0):
-        gap = 0.0
-        for clique, source in tour:
-            if source is not None:
-                fit.pass_on(source, clique)
-            if source is None or source < clique:
-                gap += fit.meet(clique) / len(targets)
-        if gap < tolerance:
+        gap = fit.sweep(tour) / len(targets)
+        if gap < tolerance or 0.0 <= last - gap < gain * last:
             break
+        last = gap
     for i, parent in enumerate(tree.parents):
         if parent >= 0:
             fit.pass_on(parent, i, always=True)
-    return tuple((t / t.sum()).reshape(tree.shape(i)) for i, t in enumerate(fit.tables)), gap
+    found = tuple((t / t.sum()).reshape(tree.shape(i)) for i, t in enumerate(fit.tables))
+    return Calibrated(found, gap, fit.potentials())
+
+
+@dataclass(slots=True, eq=False)
+class _Assigned:
+    """A target at its clique.
+
+    Attributes:
+        index: For each cell of the clique, the cell of the target.
+        table: The target, flat.
+        ratios: By what its cells were last multiplied.
+        potential: Logarithm of what they were multiplied by in all.
+        met: What the clique had moved when it last met the target.
+    """
+
+    index: Index
+    table: Floats
+    ratios: Floats
+    potential: Floats
+    met: float = -math.inf
 
 
 class _Fit:
@@ -187,18 +227,17 @@ class _Fit:
         tables: Flat table of each clique; changed in place.
     """
 
-    __slots__ = ("_agreed", "_assigned", "_links", "_met", "_moved", "_still", "_tree", "tables")
+    __slots__ = ("_agreed", "_assigned", "_links", "_moved", "_order", "_still", "_tree", "tables")
 
     def __init__(self, tree: CliqueTree, tables: Sequence[Floats], still: float, *, agreed: bool) -> None:
         self._tree, self._still = tree, still
         self.tables = [np.array(table, dtype=np.float64).ravel() for table in tables]
         self._links = [_link(tree, i) for i in range(len(tree.cliques))]
         self._moved = [0.0] * len(tree.cliques)  # L1 of all changes so far
-        self._agreed = [0.0 if agreed else -math.inf] * len(
-            tree.cliques
-        )  # what both ends of a link had moved when they last agreed
-        self._assigned: list[list[tuple[Index, Floats, Floats]]] = [[] for _ in tree.cliques]
-        self._met: list[list[float]] = [[] for _ in tree.cliques]  # what a clique had moved when it met each
+        # what both ends of a link had moved when they last agreed
+        self._agreed = [0.0 if agreed else -math.inf] * len(tree.cliques)
+        self._assigned: list[list[_Assigned]] = [[] for _ in tree.cliques]
+        self._order: list[tuple[_Assigned, tuple[int, ...], int]] = []  # with shape and clique, as they came
 
     def assign(self, target: Target) -> None:
         """Give a target to the smallest clique that holds its columns."""
@@ -206,20 +245,64 @@ class _Fit:
         if home is None:
             raise ValueError("no clique holds the columns of a target")
         index = cell_index(self._tree.cliques[home], self._tree.sizes, target.columns, target.groups)
-        self._assigned[home].append((index, target.table.ravel(), np.empty(target.table.size)))
-        self._met[home].append(-math.inf)
+        size = target.table.size
+        assigned = _Assigned(index, target.table.ravel(), np.empty(size), np.zeros(size))
+        self._assigned[home].append(assigned)
+        self._order.append((assigned, target.table.shape, home))
+
+    def potentials(self) -> tuple[Floats, ...]:
+        """Return the logarithm of what each target's cells were multiplied by, in the order of assignment."""
+        return tuple(assigned.potential.reshape(shape) for assigned, shape, _ in self._order)
+
+    def start_from(self, potentials: Sequence[Floats]) -> None:
+        """Multiply the tables by potentials, one a target, and make them agree: there and back once."""
+        from dpsynth.model.kernels import marginalise, scale_to  # noqa: PLC0415  -- lazy: see meet
+
+        weights = [np.zeros(table.size) for table in self.tables]
+        for (assigned, _, home), potential in zip(self._order, potentials, strict=True):
+            assigned.potential[:] = potential.ravel()
+            weights[home] += assigned.potential[assigned.index]
+        for table, link in zip(self.tables, self._links, strict=True):
+            if link is not None:  # what it tells of its own columns, given those it shares with its parent
+                scale_to(table, link.child_index, np.ones_like(link.message), link.scratch)
+        for table, weight, link in reversed(list(zip(self.tables, weights, self._links, strict=True))):
+            possible = table > 0
+            weight[possible] += np.log(table[possible])
+            largest = weight[possible].max()
+            table[possible] = np.exp(np.maximum(weight[possible] - largest, math.log(_FAINTEST)))
+            if link is not None:
+                marginalise(table, link.child_index, link.message)
+                arrived = np.log(np.maximum(link.message, _FAINTEST * link.message.max()))
+                weights[link.parent] += arrived[link.parent_index]
+        for i, link in enumerate(self._links):
+            if link is None:
+                self.tables[i] /= self.tables[i].sum()
+            else:
+                self.pass_on(link.parent, i, always=True)
+
+    def sweep(self, tour: Sequence[tuple[int, int | None]]) -> float:
+        """Meet every target once, passing on what changed; return the sum of the L1 gaps there were."""
+        gap = 0.0
+        for clique, source in tour:
+            if source is not None:
+                self.pass_on(source, clique)
+            if source is None or source < clique:
+                gap += self.meet(clique)
+        return gap
 
     def meet(self, clique: int) -> float:
         """Rescale a clique to each of its targets; return the sum of the L1 gaps there were."""
         from dpsynth.model.kernels import scale_to  # noqa: PLC0415  -- lazy: numba costs 0.4 s at import
 
         total = 0.0
-        for i, target in enumerate(self._assigned[clique]):
-            gap = self._moved[clique] - self._met[clique][i]  # no more than this
+        for target in self._assigned[clique]:
+            gap = self._moved[clique] - target.met  # no more than this
             if gap > self._still:
-                gap = scale_to(self.tables[clique], *target)
+                gap = scale_to(self.tables[clique], target.index, target.table, target.ratios)
+                np.log(target.ratios, out=target.ratios, where=target.ratios > 0)
+                target.potential += target.ratios  # a cell without mass has ratio 0, and keeps its potential
                 self._moved[clique] += gap
-                self._met[clique][i] = self._moved[clique]
+                target.met = self._moved[clique]
             total += gap
         return total
 

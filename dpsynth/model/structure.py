@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,41 @@ from dpsynth.model.zeros import keep_rules, ruled_states
 from dpsynth.privacy.curator import Measurement
 from dpsynth.rules import agreed_tables, support_of
 
-__all__ = ["LARGEST_CLIQUE", "Model", "fit_model", "fit_network", "processing_of", "read_model"]
+__all__ = [
+    "LARGEST_CLIQUE",
+    "Model",
+    "Potential",
+    "fit_model",
+    "fit_network",
+    "processing_of",
+    "read_model",
+    "refit_model",
+    "refit_network",
+]
 
 Model = TreeModel | NetworkModel
 Floats = npt.NDArray[np.float64]
 Groups = npt.NDArray[np.int64]
 
 LARGEST_CLIQUE = 2**17  # cells; polishing makes larger ones worth little
+_GAIN = 0.05  # share by which a round of a refit lowers the gap, else it is the last
+_KEPT = 0.9  # share of an earlier fit's potentials that must have a place, for a refit to start from them
 _FLOOR = 1e-12  # of a target's cells: a hard zero that a neighbouring target contradicts stops the fit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Potential:
+    """What a network's fit multiplied independent columns by, to meet one estimated table.
+
+    Attributes:
+        columns: Of the table, in its order.
+        groups: For each of them the table's group of each code.
+        logs: Logarithm of the factor of each cell; finite.
+    """
+
+    columns: tuple[int, ...]
+    groups: tuple[Groups, ...]
+    logs: Floats
 
 
 def fit_model(
@@ -47,13 +74,36 @@ def fit_model(
         tables: Measurements of two or more columns each; a column's groupings are nested.
         stages: Which steps are taken; all, unless a study asks what one of them is worth.
     """
+    return refit_model(domain, one_ways, tables, None, stages=stages)[0]
+
+
+def refit_model(
+    domain: Domain,
+    one_ways: Sequence[Measurement],
+    tables: Sequence[Measurement],
+    potentials: Sequence[Potential] | None,
+    *,
+    stages: Stages = ALL_STAGES,
+) -> tuple[Model, tuple[Potential, ...]]:
+    """Fit a model as :func:`fit_model` does, from where the fit to fewer measurements ended.
+
+    Args:
+        domain: The columns.
+        one_ways: As for :func:`fit_model`.
+        tables: As for :func:`fit_model`.
+        potentials: Those of the earlier fit, as :func:`refit_network` takes them; empty for the first.
+        stages: As for :func:`fit_model`.
+
+    Returns:
+        The model, and its potentials; a forest needs no fit and has none.
+    """
     estimate, nodes, estimates = estimate_marginals(domain, one_ways, tables, stages=stages)
     total = max(estimate, 0.0)
     if domain.rules:
-        return fit_network(domain, total, *keep_rules(domain, nodes, estimates), stages=stages)
-    if _is_forest(len(domain), estimates):
-        return TreeModel(domain, total, nodes, estimates)
-    return fit_network(domain, total, nodes, estimates, stages=stages)
+        nodes, estimates = keep_rules(domain, nodes, estimates)
+    elif _is_forest(len(domain), estimates):
+        return TreeModel(domain, total, nodes, estimates), ()
+    return refit_network(domain, total, nodes, estimates, potentials, stages=stages)
 
 
 def fit_network(
@@ -85,6 +135,39 @@ def fit_network(
         stages: Whether cliques are fitted, and whether between groups is interpolated: if not, the network's
             domain has no ordered column.
     """
+    return refit_network(domain, total, nodes, estimates, None, largest=largest, stages=stages)[0]
+
+
+def refit_network(
+    domain: Domain,
+    total: float,
+    nodes: tuple[Floats, ...],
+    estimates: tuple[Estimate, ...],
+    potentials: Sequence[Potential] | None,
+    *,
+    largest: int = LARGEST_CLIQUE,
+    stages: Stages = ALL_STAGES,
+) -> tuple[NetworkModel, tuple[Potential, ...]]:
+    """Build a network as :func:`fit_network` does, one of a series that will be fitted to ever more tables.
+
+    The fit starts where the earlier one ended, also on another junction tree, as long as the cliques hold
+    nine in ten of the tables that they held; else from independent columns. Either way it converges to the
+    same tables. It stops after a round that lowers the mean gap of a table by less than a twentieth: the next
+    fit of the series goes on from there.
+
+    Args:
+        domain: The columns.
+        total: As for :func:`fit_network`.
+        nodes: As for :func:`fit_network`.
+        estimates: As for :func:`fit_network`.
+        potentials: Of the earlier network of the same columns; empty for the first of a series, and ``None``
+            for a network of no series, whose fit takes all its rounds.
+        largest: As for :func:`fit_network`.
+        stages: As for :func:`fit_network`.
+
+    Returns:
+        The network, and the potentials of the tables that its cliques hold.
+    """
     groups = _finest(domain, estimates)
     held: tuple[tuple[int, ...], ...] = ()
     if domain.rules:
@@ -97,19 +180,43 @@ def fit_network(
     )
     strongest = [e for e in strongest if _is_coarser(e, groups)]
     forest = widest_forest(sizes, [e.columns for e in strongest], largest, held=held)
-    targets = [_target(e, groups) for e in strongest if forest.covers(e.columns)]
+    met = [e for e in strongest if forest.covers(e.columns)] if stages.iterative_fitting else []
     tree = CliqueTree(tuple(sizes), *forest.ordered())
     margins = [group_sums(g, node) for g, node in zip(groups, nodes, strict=True)]
+    targets = [_target(e, groups) for e in met]
+    start = _start(potentials or (), met)
     allowed = None
     if domain.rules:
         allowed = agreed_tables(groups, tree.cliques, tree.parents, domain.rules)
-        ruled = sorted({c for rule in domain.rules for c in rule.columns})
+        ruled = sorted({c for rule in domain.rules for c in rule.columns}) if stages.iterative_fitting else []
         targets += [Target((c,), (np.arange(sizes[c]),), margins[c]) for c in ruled]
-    targets = targets if stages.iterative_fitting else []
-    tables, _ = calibrate(tree, margins, targets, allowed=allowed)
+        start = [*start, *(np.zeros(sizes[c]) for c in ruled)] if start else start
+    gain = 0.0 if potentials is None else _GAIN
+    found = calibrate(tree, margins, targets, allowed=allowed, start=start, gain=gain)
     if not stages.interpolation:
         domain = Domain(tuple(replace(axis, ordered=0) for axis in domain), domain.rules)
-    return NetworkModel(domain, total, nodes, estimates, groups, tree, tables)
+    model = NetworkModel(domain, total, nodes, estimates, groups, tree, found.tables)
+    reached = zip(met, found.potentials, strict=False)  # those of single columns come last, and are left out
+    return model, tuple(Potential(e.columns, e.groups, logs) for e, logs in reached)
+
+
+def _start(potentials: Sequence[Potential], estimates: Sequence[Estimate]) -> list[Floats] | None:
+    """Return a potential for each table: an earlier one, or zeros; ``None`` if many of those have no place.
+
+    What is left of a fit without many of its potentials is further off than independent columns are.
+    """
+    places = {e.columns: i for i, e in enumerate(estimates)}
+    start: list[Floats] = [np.zeros(e.table.shape) for e in estimates]
+    kept = 0
+    for potential in potentials:
+        if potential.columns in places:
+            place = places[potential.columns]
+            fine, coarse = estimates[place].groups, potential.groups
+            nested = [coarser_group(f, c) for f, c in zip(fine, coarse, strict=True)]
+            if all(np.array_equal(n[f], c) for n, f, c in zip(nested, fine, coarse, strict=True)):
+                start[place] = potential.logs[np.ix_(*nested)]
+                kept += 1
+    return start if kept > _KEPT * len(potentials) else None
 
 
 def processing_of(model: Model) -> tuple[str, ...]:

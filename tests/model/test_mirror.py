@@ -54,7 +54,7 @@ def test_on_consistent_targets_fitting_reaches_the_loss_and_the_tables_of_mirror
         if not targets:
             return
         weights = [1.0] * len(targets)
-        fitted, _ = calibrate(tree, margins, targets, sweeps=2_000, tolerance=1e-9)
+        fitted, _, _ = calibrate(tree, margins, targets, sweeps=2_000, tolerance=1e-9)
         reference, losses = mirror_descent(tree, margins, targets, weights, steps=300)
         assert (np.diff(losses) <= 1e-15).all()
         assert squares(tree, fitted, targets, weights) <= losses[-1] + 1e-12

@@ -10,12 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpsynth.domain import Axis, Domain
+from dpsynth.model import structure
 from dpsynth.model.estimation import one_way_estimates
 from dpsynth.model.levels import nested_levels
 from dpsynth.model.network import NetworkModel
-from dpsynth.model.structure import LARGEST_CLIQUE, fit_model, fit_network, read_model
+from dpsynth.model.structure import (
+    LARGEST_CLIQUE,
+    Potential,
+    fit_model,
+    fit_network,
+    read_model,
+    refit_model,
+    refit_network,
+)
 from dpsynth.model.tree import TreeModel
 from dpsynth.privacy.curator import Marginal, Measurement
+from dpsynth.rules import Rule
 from tests.strategies.models import GRAPHS, domains, graph_edges, marginal_of, pair_of
 
 
@@ -73,6 +83,109 @@ def test_a_loop_is_worth_more_than_the_chain_within_it():
         > 0.01
         > 10 * total_variation(fitted(joint, links), joint, (0, 3))
     )
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Every fit of cliques: where it started from, and the gap it left."""
+    seen, real = [], structure.calibrate
+
+    def watched(*arguments, **given):
+        found = real(*arguments, **given)
+        seen.append((given["start"], found.gap))
+        return found
+
+    monkeypatch.setattr(structure, "calibrate", watched)
+    return seen
+
+
+def full_effort(monkeypatch):
+    """Fits to their limit, so that two of them can be compared."""
+    real = structure.calibrate
+
+    def patient(*arguments, **given):
+        return real(*arguments, **given | {"gain": 0.0, "sweeps": 3_000, "tolerance": 1e-10})
+
+    monkeypatch.setattr(structure, "calibrate", patient)
+
+
+def series(*, tables, ruled=False, seed=0):
+    """Measurements of six columns in a loop, some pairs again at finer groups, and then of sets of three."""
+    rng = np.random.default_rng(seed)
+    joint, links = loop((6, 4, 6, 4, 6, 4), closed=True, seed=seed)
+    six = np.arange(6)
+    order = six[:, None] <= six[None, :]
+    if ruled:
+        joint = joint * order[:, None, :, None, None, None]
+        joint /= joint.sum()
+    rules = (Rule.over((0, 2), (six, six), order),) if ruled else ()
+    domain = Domain(tuple(Axis(f"c{i}", s) for i, s in enumerate(joint.shape)), rules)
+
+    def seen(columns, coarse):
+        groups = tuple(np.arange(joint.shape[c]) // (2 if coarse else 1) for c in columns)
+        table = np.zeros([int(g.max()) + 1 for g in groups])
+        np.add.at(table, np.ix_(*groups), 1e7 * marginal_of(joint, columns))
+        return measurement(columns, groups, table, 5.0, rng)
+
+    one_ways = [seen((i,), coarse=False) for i in range(6)]
+    asked = [
+        *((p, True) for p in links),
+        *((p, False) for p in links[:3]),
+        ((0, 1, 5), False),
+        ((1, 3), False),
+    ]
+    return domain, one_ways, [seen(columns, coarse) for columns, coarse in asked][:tables]
+
+
+@pytest.mark.parametrize("ruled", [False, True])
+@pytest.mark.parametrize("before", [6, 7, 9, 10])
+def test_a_refit_agrees_with_a_cold_fit(monkeypatch, fits, before, ruled):
+    """One table more, at whatever groups, over another junction tree: the same tables in the limit."""
+    full_effort(monkeypatch)
+    domain, one_ways, tables = series(tables=before + 1, ruled=ruled)
+    _, potentials = refit_model(domain, one_ways, tables[:before], ())
+    warm, _ = refit_model(domain, one_ways, tables, potentials)
+    assert len(potentials) >= 6
+    assert all(np.isfinite(p.logs).all() for p in potentials)
+    start, warm_gap = fits[-1]
+    assert start is not None
+    assert sum(s.any() for s in start) == len(potentials)
+    cold = fit_model(domain, one_ways, tables)
+    assert fits[-1][0] is None
+    assert warm_gap < fits[-1][1] + 1e-6
+    assert warm.tree == cold.tree
+    for here, there in zip(warm.tables, cold.tables, strict=True):
+        np.testing.assert_allclose(here, there, atol=2e-4)
+
+
+def test_a_refit_at_its_usual_effort_leaves_no_larger_gap_than_a_cold_one(fits):
+    domain, one_ways, tables = series(tables=11)
+    potentials = ()
+    for count in range(6, 12):
+        model, potentials = refit_model(domain, one_ways, tables[:count], potentials)
+        warm = fits[-1]
+        cold, _ = refit_model(domain, one_ways, tables[:count], ())
+        assert (warm[0] is not None) == (count > 6)
+        assert warm[1] <= max(fits[-1][1], 1e-4)
+        assert model.tree == cold.tree
+
+
+def test_potentials_that_have_no_place_leave_a_cold_start(fits):
+    """Of columns that no table is of now, or of groups that a table does not tell apart: one in seven."""
+    domain, one_ways, tables = series(tables=7)
+    _, potentials = refit_model(domain, one_ways, tables, ())
+    cold = fit_model(domain, one_ways, tables)
+    groups = (np.arange(6), np.arange(4))
+    odd = np.array([0, 1, 0, 1, 0, 1])
+    for stranger in (
+        Potential((0, 3), groups, np.ones((6, 4))),
+        Potential((3, 4), (groups[1] // 2, odd), np.ones((2, 2))),
+    ):
+        kept = [p for p in potentials if p.columns != stranger.columns]
+        refit_network(domain, cold.total, cold.nodes, cold.estimates, (*kept, stranger))
+        assert fits[-1][0] is None
+    refit_network(domain, cold.total, cold.nodes, cold.estimates, potentials)
+    assert fits[-1][0] is not None
 
 
 @pytest.mark.parametrize("shape", GRAPHS)
