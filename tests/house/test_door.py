@@ -180,6 +180,7 @@ def test_only_an_audit_has_doors_of_its_own() -> None:
     assert hooked.pop("dpsynth.privacy.curator") == {"_perturb", "_pick"}
     assert hooked.pop("dpsynth.privacy.seller") == {"_perturb"}
     assert hooked.pop("dpsynth.synthesizer") == {"_doors", "_counted", "_released", "Doors()"}
+    assert hooked.pop("dpsynth.audit.losses") == {"Curator"}  # watches answers, and changes none
     assert set(hooked) <= {"dpsynth.audit.listening", "dpsynth.audit.recording"}
     listening = {"dpsynth.audit.listening", "dpsynth.audit.recording"}
     importers = {module_of(p) for p in sources() if listening & set(imports_of(p))}
