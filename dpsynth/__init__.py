@@ -18,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dpsynth import audit as audit
     from dpsynth.accountant import Accountant as Accountant
     from dpsynth.data.draft import draft_schema as draft_schema
     from dpsynth.errors import DpsynthError as DpsynthError
@@ -38,6 +39,7 @@ _HOME = {
     "Release": "dpsynth.release.release",
     "Schema": "dpsynth.schema",
     "Synthesizer": "dpsynth.synthesizer",
+    "audit": "dpsynth.audit",
     "draft_schema": "dpsynth.data.draft",
     "explain": "dpsynth.release.explanation",
     "load": "dpsynth.release.bundle",
@@ -52,6 +54,7 @@ __all__ = [
     "Release",
     "Schema",
     "Synthesizer",
+    "audit",
     "draft_schema",
     "explain",
     "load",
@@ -64,7 +67,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name where it is first used."""
     if name not in _HOME:
         raise AttributeError(f"module 'dpsynth' has no attribute {name!r}; it offers {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    home = importlib.import_module(_HOME[name])
+    value = home if _HOME[name] == f"dpsynth.{name}" else getattr(home, name)
     globals()[name] = value
     return value
 

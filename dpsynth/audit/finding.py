@@ -168,7 +168,7 @@ class Audit:
             subject=self.subject,
             levels=tuple(level for level in self.levels if level in ran),
             made=self.made,
-            seconds=sum(f.seconds for f in kept),
+            seconds=self.seconds if len(kept) == len(self.findings) else sum(f.seconds for f in kept),
             findings=kept,
         )
 

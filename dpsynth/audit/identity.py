@@ -10,12 +10,12 @@ from dpsynth import __version__
 from dpsynth.privacy.guarantee import Guarantee
 from dpsynth.release.documents import shown
 from dpsynth.release.statement import Statement
-from dpsynth.schema import Schema
+from dpsynth.schema import OpenSchema, Schema
 
 __all__ = ["differences", "digest_of", "identity_of", "identity_of_release"]
 
 
-def digest_of(schema: Schema) -> str:
+def digest_of(schema: Schema | OpenSchema) -> str:
     """Return the SHA-256 of a schema as a release holds it: of ``schema.yaml``, in hexadecimal."""
     return hashlib.sha256(schema.to_yaml().encode("utf-8")).hexdigest()
 
@@ -25,7 +25,7 @@ def identity_of(
     mechanism: str,
     guarantee: Guarantee,
     noise: str,
-    schema: Schema | None,
+    schema: Schema | OpenSchema | None,
     version: str = __version__,
 ) -> dict[str, Any]:
     """Return the subject of an audit as plain JSON values.

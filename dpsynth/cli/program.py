@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from dpsynth import __version__
 from dpsynth.cli import (
+    audit,
     budget,
     budget_verify,
     demo,
@@ -56,6 +57,7 @@ _ORDER = (
     "explain",
     "fit",
     "verify",
+    "audit",
     "gate",
     "sample",
     "keygen",
@@ -165,6 +167,7 @@ app.command("sample", epilog=_EPILOG)(sample.sample)
 app.command("keygen", epilog=_EPILOG)(sign.keygen)
 app.command("sign", epilog=_EPILOG)(sign.sign)
 app.command("verify", epilog=_EPILOG)(verify.verify)
+app.command("audit", epilog=_EPILOG)(audit.audit)
 app.command("gate", epilog=_EPILOG)(gate.gate)
 app.command("demo", epilog=_EPILOG)(demo.demo)
 

@@ -74,7 +74,8 @@ def span(finding: Finding) -> str:
 def numbers_of(finding: Finding) -> list[tuple[str, str]]:
     """Return what a finding says in numbers: names and texts, without what it does not state."""
     unit = f" ({finding.unit})" if finding.unit else ""
-    level = "" if finding.confidence is None else f" at {figure(100 * finding.confidence)} %"
+    sure = "" if finding.confidence is None else f"{100 * finding.confidence:.7g} %"
+    level = f" at {sure}" if sure else ""
     rows: list[tuple[str, float | str | None]] = [
         (f"found{unit}", finding.value),
         (f"interval{level}", None if finding.interval is None else span(finding)),
@@ -84,8 +85,8 @@ def numbers_of(finding: Finding) -> list[tuple[str, str]]:
         ("trials", finding.trials or None),
         ("seconds", round(finding.seconds, 1) or None),
     ]
-    if finding.interval is None and finding.confidence is not None:
-        rows.insert(1, ("confidence", f"{figure(100 * finding.confidence)} %"))
+    if finding.interval is None and sure:
+        rows.insert(1, ("confidence", sure))
     return [(name, v if isinstance(v, str) else figure(v)) for name, v in rows if v is not None]
 
 

@@ -34,6 +34,7 @@ def test_the_public_names_are_pinned() -> None:
         "Release",
         "Schema",
         "Synthesizer",
+        "audit",
         "draft_schema",
         "explain",
         "load",

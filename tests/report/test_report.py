@@ -174,6 +174,7 @@ def test_intervals_in_words(interval, said):
 
 def test_a_verdict_without_an_interval_has_its_confidence():
     assert ("confidence", "95 %") in numbers_of(finding(interval=None))
+    assert ("confidence", "99.9999 %") in numbers_of(finding(interval=None, confidence=1 - 1e-6))
     assert "confidence" not in dict(numbers_of(finding()))
 
 
