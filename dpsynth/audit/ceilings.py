@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -142,6 +143,7 @@ def verdict_of(rates: Rates, claim: Claim, alpha: float) -> tuple[Verdict, int |
     return Verdict.inconclusive, trials_needed(claim, alpha)
 
 
+@functools.lru_cache(maxsize=64)
 def trials_needed(claim: Claim, alpha: float) -> int | None:
     """Return the least number of trials a side at which a perfect attack would show a violation."""
     high = 1

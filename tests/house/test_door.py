@@ -218,4 +218,9 @@ def test_only_evaluation_reads_codes_in_the_open() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "codes"
     }
-    assert callers == {"dpsynth.data.codec", "dpsynth.evaluate.fidelity", "dpsynth.audit.canaries"}
+    assert callers == {
+        "dpsynth.data.codec",
+        "dpsynth.evaluate.fidelity",
+        "dpsynth.audit.canaries",
+        "dpsynth.audit.tables",
+    }
