@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from dpsynth.audit.bounds import one_run_epsilon, one_run_mu
 from dpsynth.audit.finding import Finding, Level, Verdict
+from dpsynth.audit.promised import mu_of, promise_of
 from dpsynth.data.codec import Codec
 from dpsynth.data.source import open_source
 from dpsynth.domain import Axis, Domain
@@ -154,7 +155,7 @@ def _claims(synthesizer: Synthesizer) -> dict[str, float]:
     """Return what is claimed, by unit."""
     promise = synthesizer.guarantee
     calculus = calculus_of(synthesizer.noise, promise.delta)
-    gaussian = {"mu": math.sqrt(promise.budget("gdp"))} if calculus == "gdp" else {}
+    gaussian = {"mu": mu_of(promise_of(promise, synthesizer.noise))} if calculus == "gdp" else {}
     return {"epsilon": float(promise.epsilon), **gaussian}
 
 

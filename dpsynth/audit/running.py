@@ -275,7 +275,7 @@ def _data(subject: Subject, terms: _Terms) -> Iterable[Finding]:
     if subject.release is None or subject.synthesizer is None:
         return ()
     few = {"fits": 40, "targets": 1, "background": 500, "candidates": 200, "people": 500, "attacks": 200}
-    found: Iterable[Finding] = data_level(
+    attacked: Iterable[Finding] = data_level(
         subject.release,
         terms.real,
         terms.holdout,
@@ -284,7 +284,11 @@ def _data(subject: Subject, terms: _Terms) -> Iterable[Finding]:
         refit=subject.synthesizer.fit,
         progress=lambda stage: terms.report(stage, 0.0),
     )
-    return found
+    terms.report("canaries in one fit of a copy", 0.0)
+    canaries: Iterable[Finding] = _part("canaries", "canary_findings")(
+        subject.synthesizer, terms.real, canaries=1_000 if terms.quick else 5_000, seed=terms.seed
+    )
+    return (*attacked, *canaries)
 
 
 _LEVELS: Mapping[Level, Callable[[Subject, _Terms], Iterable[Finding]]] = {

@@ -247,7 +247,10 @@ def test_the_unit_level_in_earnest():
 def test_the_data_level_in_earnest(release):
     pytest.importorskip("dpsynth.audit.data_level")
     tables = {"real": release.sample(12, seed=1), "holdout": release.sample(12, seed=2)}
-    (found,) = run(release, levels=["data"], **tables).findings
+    found, *canaries = run(release, levels=["data"], quick=True, **tables).findings
+    assert {f.check.split(".")[0] for f in canaries} == {"canaries"}
+    assert {f.details["canaries"] for f in canaries} == {1_000}
+    assert not any(f.publishable for f in canaries)
     assert (found.verdict, found.publishable) == (Verdict.inconclusive, False)
     assert "too few" in found.summary.lower()
 
