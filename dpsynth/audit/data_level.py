@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from dpsynth.audit.anonymeter_risks import anonymeter_findings
 from dpsynth.audit.baselines import closest_scores, density_scores
+from dpsynth.audit.canaries import canary_findings
 from dpsynth.audit.ceilings import Claim
 from dpsynth.audit.exposed import most_exposed
 from dpsynth.audit.finding import Finding, Level, Verdict
@@ -52,6 +53,7 @@ class Effort:
         background: Most other people in a shadow fit; of a larger table that many are drawn.
         candidates: People among whom the most exposed are looked for.
         people: Members, and non-members, in the attacks on the release itself.
+        canaries: Made-up people in one fit of a copy; at least 40.
         attacks: Attacks of each kind that anonymeter makes on each side.
 
     Raises:
@@ -63,6 +65,7 @@ class Effort:
     background: int = 2_000
     candidates: int = 1_000
     people: int = 2_000
+    canaries: int = 1_000
     attacks: int = 1_000
 
     def __post_init__(self) -> None:
@@ -87,8 +90,8 @@ class _Case:
     control: Rows  # is guessed about
 
 
-def recipe_of(release: Audited) -> Refit:
-    """Return what fits a table as a release says that it was fitted: schema, guarantee, mechanism and noise.
+def recipe_of(release: Audited) -> Synthesizer:
+    """Return what fits tables as a release says that it was fitted: schema, guarantee, mechanism and noise.
 
     What was bought for the release stands in its schema, and is not bought again. A workload, or a limit of
     size or time, is no part of a release and takes its default.
@@ -105,7 +108,7 @@ def recipe_of(release: Audited) -> Refit:
         mechanism=statement.mechanism,
         noise=statement.backend,
         adjacency=guarantee.adjacency,
-    ).fit
+    )
 
 
 @reading
@@ -132,7 +135,8 @@ def data_level(
         effort: How much is tried; by default some minutes of one core.
         alpha: Rate of false violations of each attack, in (0, 1).
         schema: The schema that the release is taken to have; by default its own is believed.
-        refit: Fits the release's recipe to a pandas frame; by default as :func:`recipe_of` says.
+        refit: Fits the release's recipe to a pandas frame; by default :func:`recipe_of` does. Canaries are
+            fitted by the latter in any case: they need a wider domain.
         anonymeter: An interpreter that has anonymeter; by default the one named by ``DPSYNTH_ANONYMETER``.
         progress: Told the name of each attack as it begins.
 
@@ -167,6 +171,8 @@ def data_level(
     found += _guessed(case)
     report("shadow fits")
     found += _shadowed(case, refit)
+    report("canaries in a copy")
+    found += _canaries(case, real)
     report("anonymeter")
     found += anonymeter_findings(
         _one_each(members),
@@ -246,7 +252,7 @@ def _shadowed(case: _Case, refit: Refit | None) -> tuple[Finding, ...]:
         if isinstance(unit, UnitColumn) and unit.column in release.schema.columns:
             raise InputError(f"the privacy unit's column {unit.column!r} is among those that are drawn")
         shadows = shadows_of(
-            refit or recipe_of(release),
+            refit or recipe_of(release).fit,
             release.schema,
             background,
             [members.of(one) for one in chosen],
@@ -258,6 +264,20 @@ def _shadowed(case: _Case, refit: Refit | None) -> tuple[Finding, ...]:
         why = f"Could not run: {error}"
         return tuple(_could_not(f"shadow.{name}", why) for name in ("queries", "measured"))
     return shadow_findings(shadows, case.claim, alpha=case.alpha, seconds=time.perf_counter() - started)
+
+
+def _canaries(case: _Case, real: Any) -> tuple[Finding, ...]:
+    """Fit a copy of the training rows with canaries among them, once."""
+    try:
+        return canary_findings(
+            recipe_of(case.release),
+            real,
+            canaries=case.effort.canaries,
+            alpha=min(case.alpha, 0.1),
+            seed=int(case.rng.integers(2**31)),
+        )
+    except DpsynthError as error:
+        return (_could_not("canaries", f"Could not run: {error}", unit="epsilon"),)
 
 
 def _overlap(members: Rows, others: Rows, started: float) -> Finding:
@@ -301,13 +321,13 @@ def _too_few(promise: Promise, alpha: float, started: float) -> Finding:
     )
 
 
-def _could_not(check: str, why: str) -> Finding:
+def _could_not(check: str, why: str, *, unit: str = "detection rate") -> Finding:
     return Finding(
         check=check,
         level=Level.data,
         summary=f"{why.rstrip('.')}.",
         verdict=Verdict.inconclusive,
         value=None,
-        unit="detection rate",
+        unit=unit,
         publishable=False,
     )

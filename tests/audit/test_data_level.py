@@ -18,7 +18,7 @@ from tests.audit.tables import SCHEMA, SIZES, careless, copier, honest, people
 
 pytestmark = pytest.mark.filterwarnings("ignore:the budget is small")
 
-SMALL = Effort(fits=60, targets=2, background=100, candidates=100, people=600, attacks=200)
+SMALL = Effort(fits=60, targets=2, background=100, candidates=100, people=600, canaries=40, attacks=200)
 NONE = dataclasses.replace(SMALL, fits=1)
 REAL, HOLDOUT = people(600, 1), people(1_200, 2)
 
@@ -41,7 +41,7 @@ def release():
 
 @pytest.mark.statistical
 def test_an_honest_release_at_epsilon_1_is_within_its_ceilings(release):
-    """Six verdicts at 1e-7 each."""
+    """Ten verdicts at 1e-7 each."""
     found = audited(release, effort=dataclasses.replace(SMALL, fits=170), alpha=1e-7)
     assert not [f.check for f in found.values() if f.verdict is Verdict.violation]
     assert found["shadow.measured"].verdict is Verdict.consistent
@@ -235,7 +235,7 @@ def test_other_currencies_have_their_ceilings():
 
 def test_a_recipe_is_what_the_statement_says():
     release = honest(REAL, epsilon=2.0, noise="opendp")
-    again = recipe_of(release)(REAL)
+    again = recipe_of(release).fit(REAL)
     assert again.statement.guarantee == release.statement.guarantee
     assert again.statement.backend == "opendp"
     assert again.statement.mechanism == "independent"
@@ -246,6 +246,20 @@ def test_a_mechanism_of_ones_own_could_not_be_fitted_again(release):
     finding = audited(own)["shadow.measured"]
     assert finding.verdict is Verdict.inconclusive
     assert "Could not run: mechanism='mine'" in finding.summary
+    assert "Could not run: mechanism='mine'" in audited(own)["canaries"].summary
+
+
+@pytest.mark.statistical
+def test_canaries_are_fitted_in_a_copy(release):
+    """Four verdicts at 1e-7 each."""
+    found = audited(release, effort=dataclasses.replace(NONE, canaries=400), alpha=1e-7)
+    own = [f for check, f in found.items() if check.startswith("canaries.")]
+    assert {f.unit for f in own} == {"epsilon", "mu"}
+    assert not [f for f in own if f.publishable or f.verdict is Verdict.violation]
+    assert own[0].details["canaries"] == 400
+    few = audited(release, effort=dataclasses.replace(NONE, canaries=19))["canaries"]
+    assert few.verdict is Verdict.inconclusive
+    assert "at least 40 canaries" in few.summary
 
 
 def test_another_schema_is_refused(release):
@@ -281,7 +295,13 @@ def test_an_effort_is_at_least_1(name):
 def test_progress_names_what_begins(release):
     said = []
     audited(release, progress=said.append)
-    assert said == ["reading rows", "guessing who of two was in the table", "shadow fits", "anonymeter"]
+    assert said == [
+        "reading rows",
+        "guessing who of two was in the table",
+        "shadow fits",
+        "canaries in a copy",
+        "anonymeter",
+    ]
 
 
 def test_without_anonymeter_its_checks_could_not_run(release):
