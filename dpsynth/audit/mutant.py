@@ -13,7 +13,7 @@ from dpsynth.privacy.guarantee import Adjacency, Backend
 
 __all__ = ["LAYERS", "Mutant", "Setting"]
 
-LAYERS = ("accounting", "replay", "noise", "whitebox", "blackbox")
+LAYERS = ("accounting", "replay", "noise", "whitebox")
 """The layers of an audit that need no data, from the quickest to the slowest."""
 
 

@@ -42,7 +42,7 @@ class Pair:
 
     Attributes:
         name: What it is meant to bring out; unique in a family.
-        first: A pandas frame, of objects.
+        first: A pandas frame, of objects but for the pair that is about dtypes.
         second: The other one; of add-remove neighbours the one with more rows.
     """
 
@@ -57,9 +57,10 @@ def neighbours(
     """Return a family of neighbouring tables on a schema.
 
     One more copy of an outlier after 0, 1, 2 and 5 of them; one row after none; a random row; one more in the
-    busiest cell; rows of nothing but missing, infinite, huge or unknown values; where a unit can have several
-    rows, a unit of all it may have and of two more, alike and apart, alone and beside one like it. Which of a
-    unit's rows are kept is chance; so a unit of too many rows is the one that comes and goes.
+    busiest cell; rows of nothing but missing, infinite, huge or unknown values, the unknown ones also in
+    dtypes that pandas finds for them; where a unit can have several rows, a unit of all it may have and of
+    two more, alike and apart, alone and beside one like it. Which of a unit's rows are kept is chance; so a
+    unit of too many rows is the one that comes and goes.
 
     Args:
         schema: Names, kinds and values; of what is to be bought, values are made up.
@@ -82,6 +83,9 @@ def neighbours(
         alone = not other and len(before) == rows
         first = whole if alone else stock.frame([*before, *other])
         pairs.append(Pair(name=name, first=first, second=stock.frame([*before, *extra])))
+        if name == "row of no such value":
+            tables = [stock.frame(table, plain=False) for table in ([*before, *other], [*before, *extra])]
+            pairs.append(Pair(name=f"{name}, in dtypes of its own", first=tables[0], second=tables[1]))
     return tuple(pairs)
 
 
@@ -153,12 +157,13 @@ class _Stock:
         together = min(2, self.most_rows)
         return [self.owned(self.random(), f"unit {i // together}") for i in range(rows)]
 
-    def frame(self, rows: Sequence[Row]) -> Any:
-        """Return rows as a frame of objects."""
+    def frame(self, rows: Sequence[Row], *, plain: bool = True) -> Any:
+        """Return rows as a frame of objects, or of the dtypes that pandas finds for them."""
         import pandas as pd  # noqa: PLC0415  -- lazy: pandas costs 0.4 s at import
 
         names = list(dict.fromkeys([*self.usual[0], *([self.unit] if self.unit else [])]))
-        return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in names})
+        dtype = object if plain else None
+        return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name in names})
 
 
 def _codes(size: int) -> list[int]:

@@ -11,6 +11,7 @@ import functools
 import tempfile
 import warnings
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,11 +141,12 @@ class LibrarySubject:
                 ended, shape = f"{type(error).__name__}: {error}", {}
         shape["warnings"] = [f"{w.category.__name__}: {w.message}" for w in said]
         ledger = log.ledger
+        aside = Fraction(0) if ledger is None else ledger.delta_aside
         return Trace(
             calls=tuple(log.calls),
             outcome=Outcome(ended=ended, shape=shape),
             spent=0.0 if ledger is None else float(ledger.spent),
-            claimed=float(self._worked.budget(self.calculus) if ledger is None else ledger.budget),
+            claimed=float(self._worked.budget(self.calculus, aside)),  # whatever the ledger takes it to be
             calculus=self.calculus,
         )
 

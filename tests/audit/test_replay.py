@@ -82,6 +82,7 @@ def test_the_family_has_what_it_should():
         *(f"outlier {n} -> {n + 1}" for n in (0, 1, 2, 5)),
         *("empty -> 1", "random row", "busiest cell"),
         *(f"row of {what}" for what in ("missing", "NaN", "infinite", "huge", "no such value")),
+        "row of no such value, in dtypes of its own",
         *(f"unit of {n} rows {how}" for n in (3, 5) for how in ("alike", "apart")),
         "unit of 3 rows beside its twin",
     ]
@@ -93,14 +94,16 @@ def test_the_family_has_what_it_should():
     assert len(pairs["empty -> 1"].first) == 0
     for pair in pairs.values():
         assert list(pair.first.columns) == list(pair.second.columns) == ["town", "age", "who"]
-        assert set(pair.first.dtypes) == {np.dtype(object)}
+        assert (set(pair.first.dtypes) == {np.dtype(object)}) == ("dtypes" not in pair.name)
         owners = set(pair.second["who"]) - set(pair.first["who"])
         assert owners == {"newcomer"}, pair.name
         if len(pair.first):
             assert pair.first["who"].value_counts().max() <= 3
     assert len(pairs["unit of 5 rows apart"].second) == len(pairs["unit of 5 rows apart"].first) + 5
     assert pairs["row of missing"].second["town"].isna().sum() == 1
-    assert len({p.name for p in neighbours(ROWS)}) == 12
+    assert len({p.name for p in neighbours(ROWS)}) == 13
+    own = pairs["row of no such value, in dtypes of its own"]
+    assert (own.first.dtypes["age"], own.second.dtypes["age"]) == (np.float64, np.dtype(object))
 
 
 def test_replaced_units_have_as_many_rows():
