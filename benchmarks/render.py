@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.audit_table import audited
 from benchmarks.peers_table import comparison, summary
 
 __all__ = [
     "PLACES",
     "ablation",
+    "audit_of_others",
     "bought",
     "goals",
     "headline",
@@ -194,6 +196,11 @@ def beside_others_in_short() -> str:
     return summary(_records())
 
 
+def audit_of_others() -> str:
+    """Return what the audit of other programs found."""
+    return audited(_load("audit_peers")["records"] if (RESULTS / "audit_peers.json").is_file() else [])
+
+
 def _records() -> list[dict[str, Any]]:
     return _load("peers")["records"] if (RESULTS / "peers.json").is_file() else []
 
@@ -202,6 +209,7 @@ PLACES = (
     ("README.md", "benchmark-results", headline),
     ("README.md", "beside-others", beside_others_in_short),
     ("benchmarks/README.md", "beside-others", beside_others),
+    ("benchmarks/README.md", "audit-of-others", audit_of_others),
     ("benchmarks/README.md", "goals", goals),
     ("benchmarks/README.md", "scale", scale),
     ("benchmarks/README.md", "reliability", reliability),

@@ -1,0 +1,1 @@
+"""One script a program: run inside that program's own environment, it writes traces of its mechanisms."""
