@@ -65,7 +65,7 @@ class Effort:
     background: int = 2_000
     candidates: int = 1_000
     people: int = 2_000
-    canaries: int = 1_000
+    canaries: int = 5_000
     attacks: int = 1_000
 
     def __post_init__(self) -> None:
@@ -163,7 +163,8 @@ def data_level(
     report("reading rows")
     members, others = read_tables(release.schema, real, holdout)
     if min(members.people.size, others.people.size) < LEAST:
-        return (_too_few(Promise(claim=claim, guarantee=release.statement.guarantee), alpha, started),)
+        few = _too_few(Promise(claim=claim, guarantee=release.statement.guarantee), alpha, started)
+        return (few, *_canaries(release, real, effort, alpha, rng))
     check_fit(release, members, domain)
     found = [_overlap(members, others, started)]
     case = _Case(release, domain, claim, effort, alpha, rng, members, *_halves(others, rng))
@@ -172,7 +173,7 @@ def data_level(
     report("shadow fits")
     found += _shadowed(case, refit)
     report("canaries in a copy")
-    found += _canaries(case, real)
+    found += _canaries(release, real, effort, alpha, rng)
     report("anonymeter")
     found += anonymeter_findings(
         _one_each(members),
@@ -266,15 +267,17 @@ def _shadowed(case: _Case, refit: Refit | None) -> tuple[Finding, ...]:
     return shadow_findings(shadows, case.claim, alpha=case.alpha, seconds=time.perf_counter() - started)
 
 
-def _canaries(case: _Case, real: Any) -> tuple[Finding, ...]:
+def _canaries(
+    release: Audited, real: Any, effort: Effort, alpha: float, rng: np.random.Generator
+) -> tuple[Finding, ...]:
     """Fit a copy of the training rows with canaries among them, once."""
     try:
         return canary_findings(
-            recipe_of(case.release),
+            recipe_of(release),
             real,
-            canaries=case.effort.canaries,
-            alpha=min(case.alpha, 0.1),
-            seed=int(case.rng.integers(2**31)),
+            canaries=effort.canaries,
+            alpha=min(alpha, 0.1),
+            seed=int(rng.integers(2**31)),
         )
     except DpsynthError as error:
         return (_could_not("canaries", f"Could not run: {error}", unit="epsilon"),)

@@ -274,7 +274,8 @@ def _data(subject: Subject, terms: _Terms) -> Iterable[Finding]:
     data_level = _part("data_level", "data_level")
     if subject.release is None or subject.synthesizer is None:
         return ()
-    few = {"fits": 40, "targets": 1, "background": 500, "candidates": 200, "people": 500, "attacks": 200}
+    few = {"fits": 40, "targets": 1, "background": 500, "candidates": 200, "people": 500}
+    few |= {"attacks": 200, "canaries": 1_000}
     attacked: Iterable[Finding] = data_level(
         subject.release,
         terms.real,
@@ -284,11 +285,7 @@ def _data(subject: Subject, terms: _Terms) -> Iterable[Finding]:
         refit=subject.synthesizer.fit,
         progress=lambda stage: terms.report(stage, 0.0),
     )
-    terms.report("canaries in one fit of a copy", 0.0)
-    canaries: Iterable[Finding] = _part("canaries", "canary_findings")(
-        subject.synthesizer, terms.real, canaries=1_000 if terms.quick else 5_000, seed=terms.seed
-    )
-    return (*attacked, *canaries)
+    return attacked
 
 
 _LEVELS: Mapping[Level, Callable[[Subject, _Terms], Iterable[Finding]]] = {

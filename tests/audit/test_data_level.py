@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the budget is small")
 
 SMALL = Effort(fits=60, targets=2, background=100, candidates=100, people=600, canaries=40, attacks=200)
 NONE = dataclasses.replace(SMALL, fits=1)
+VIEWS = ("blackbox", "whitebox")
 REAL, HOLDOUT = people(600, 1), people(1_200, 2)
 
 
@@ -106,7 +107,8 @@ def test_too_few_fits_say_how_many_it_takes(release):
 
 def test_too_few_people_say_how_many_it_takes():
     real, holdout = REAL[:19], HOLDOUT[:60]
-    (finding,) = data_level(honest(real), real, holdout, seed=0)
+    finding, *others = data_level(honest(real), real, holdout, seed=0, effort=NONE)
+    assert {f.check for f in others} == {f"canaries.{v}.{u}" for v in VIEWS for u in ("epsilon", "mu")}
     assert finding.verdict is Verdict.inconclusive
     needed = finding.details["needed"]
     assert needed["holdout"] == 2 * needed["real"] > 0
