@@ -6,8 +6,6 @@ tables of the audit's own, and only level ``data`` looks at the release that was
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -234,58 +232,40 @@ def _scope(subject: Subject, levels: Sequence[Level]) -> Iterator[Finding]:
         )
 
 
-def _part(module: str, name: str) -> Callable[..., Any]:
-    """Return a part of a level, loaded when it is used: each level imports much of its own.
-
-    Raises:
-        InputError: this version of dpsynth has no such level.
-    """
-    try:
-        found: Callable[..., Any] = getattr(importlib.import_module(f"dpsynth.audit.{module}"), name)
-    except ModuleNotFoundError:
-        raise InputError(f"the level that {module} belongs to is not in this version of dpsynth") from None
-    return found
-
-
 def _unit(subject: Subject, terms: _Terms) -> Iterable[Finding]:
-    found: Iterable[Finding] = _part("unit", "unit_level")(subject.synthesizer, seed=terms.seed)
-    return found
+    from dpsynth.audit.unit import unit_level  # noqa: PLC0415  -- lazy: each level imports much of its own
+
+    return unit_level(subject.synthesizer, seed=terms.seed)
 
 
 def _mechanism(subject: Subject, terms: _Terms) -> Iterable[Finding]:
-    whitebox_findings = _part("whitebox", "whitebox_findings")
-    synth = subject.synthesizer
-    if synth is None:
+    from dpsynth.audit.mechanism import Effort, mechanism_level  # noqa: PLC0415  -- lazy, as above
+
+    if subject.synthesizer is None:
         return ()
-    own, name = synth.mechanism, synth.mechanism.name
-    known = name in MECHANISMS and own in (MECHANISMS[name], MECHANISMS[name].pure)
-    found: Iterable[Finding] = whitebox_findings(
-        synth.guarantee,
-        name if known else dataclasses.replace(own, pure=own),
-        noise=synth.noise,
-        runs=200 if terms.quick else 2_000,
-        processes=min(2, os.cpu_count() or 1) if known else 1,
-        seconds=60.0 if terms.quick else 600.0,
+    return mechanism_level(
+        subject.synthesizer,
+        effort=Effort.quick() if terms.quick else None,
+        seed=terms.seed,
+        processes=min(2, os.cpu_count() or 1),
     )
-    return found
 
 
 def _data(subject: Subject, terms: _Terms) -> Iterable[Finding]:
-    data_level = _part("data_level", "data_level")
+    from dpsynth.audit.data_level import Effort, data_level  # noqa: PLC0415  -- lazy, as above
+
     if subject.release is None or subject.synthesizer is None:
         return ()
-    few = {"fits": 40, "targets": 1, "background": 500, "candidates": 200, "people": 500}
-    few |= {"attacks": 200, "canaries": 1_000}
-    attacked: Iterable[Finding] = data_level(
+    few = Effort(fits=40, targets=1, background=500, candidates=200, people=500, attacks=200, canaries=1_000)
+    return data_level(
         subject.release,
         terms.real,
         terms.holdout,
         seed=terms.seed,
-        effort=_part("data_level", "Effort")(**few) if terms.quick else None,
+        effort=few if terms.quick else None,
         refit=subject.synthesizer.fit,
         progress=lambda stage: terms.report(stage, 0.0),
     )
-    return attacked
 
 
 _LEVELS: Mapping[Level, Callable[[Subject, _Terms], Iterable[Finding]]] = {

@@ -13,6 +13,7 @@ import dpsynth
 from dpsynth import Schema, Synthesizer, __version__
 from dpsynth.audit import OWN_TABLES, Audit, Finding, Level, Verdict, running
 from dpsynth.audit.identity import digest_of, identity_of_release
+from dpsynth.audit.mechanism import Effort
 from dpsynth.audit.running import run, subject_of
 from dpsynth.audit.settling import settled
 from dpsynth.errors import InputError, VerificationError
@@ -235,7 +236,6 @@ def test_the_package_is_offered():
 
 @pytest.mark.slow
 def test_the_unit_level_in_earnest():
-    pytest.importorskip("dpsynth.audit.unit")
     schema = Schema.from_domain({"a": 2})
     found = run(Synthesizer(schema, mechanism="independent", **PROMISE), seed=1)
     assert {"accounting.price", "noise.choices", "noise.law.measure", "replay.sensitivity"} <= {
@@ -245,39 +245,32 @@ def test_the_unit_level_in_earnest():
 
 
 def test_the_data_level_in_earnest(release):
-    pytest.importorskip("dpsynth.audit.data_level")
     tables = {"real": release.sample(12, seed=1), "holdout": release.sample(12, seed=2)}
     found, *canaries = run(release, levels=["data"], quick=True, **tables).findings
     assert {f.check.split(".")[0] for f in canaries} == {"canaries"}
-    assert {f.details["canaries"] for f in canaries} == {1_000}
     assert not any(f.publishable for f in canaries)
     assert (found.verdict, found.publishable) == (Verdict.inconclusive, False)
     assert "too few" in found.summary.lower()
 
 
-@pytest.mark.parametrize(("delta", "own"), [(1e-9, False), (1e-9, True), (0.0, False), (0.0, True)])
-def test_what_the_mechanism_level_is_given(monkeypatch, delta, own):
-    pytest.importorskip("dpsynth.audit.whitebox")
-    told = {}
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_the_mechanism_level_is_given(monkeypatch, quick):
+    told = []
 
-    def whitebox(guarantee, mechanism, **terms):
-        told.update(terms, guarantee=guarantee, mechanism=mechanism)
+    def level(synthesizer, **terms):
+        told.append((synthesizer, terms))
         return (finding(),)
 
-    monkeypatch.setattr("dpsynth.audit.whitebox.whitebox_findings", whitebox)
-    synth = Synthesizer(OWN_TABLES, epsilon=2.0, delta=delta, mechanism="mst", noise="opendp")
-    if own:  # of the same name, but not the library's
-        mine = dataclasses.replace(synth.mechanism, summary="my own")
-        mine = dataclasses.replace(mine, pure=mine)
-        synth = Synthesizer(OWN_TABLES, epsilon=2.0, delta=delta, mechanism=mine, noise="opendp")
-    run(synth, levels=["mechanism"], quick=True)
-    assert (told["guarantee"], told["noise"], told["runs"]) == (synth.guarantee, "opendp", 200)
-    assert (told["mechanism"] == "mst") is not own
-    if own:
-        assert told["mechanism"].run is synth.mechanism.run
-        assert told["processes"] == 1
+    monkeypatch.setattr("dpsynth.audit.mechanism.mechanism_level", level)
+    synth = Synthesizer(OWN_TABLES, mechanism="mst", noise="opendp", **PROMISE)
+    assert run(synth, levels=["mechanism"], quick=quick, seed=5).findings == (finding(),)
+    ((audited, terms),) = told
+    assert (audited, terms["seed"]) == (synth, 5)
+    assert (terms["effort"] == Effort.quick()) is quick
+    assert 1 <= terms["processes"] <= 2
 
 
-def test_a_level_that_is_not_there():
-    with pytest.raises(InputError, match="not in this version"):
-        running._part("telepathy", "read_minds")
+@pytest.mark.parametrize("level", [Level.mechanism, Level.data])
+def test_no_level_attacks_nothing(level):
+    terms = running._Terms("r.csv", "h.csv", 0, True, lambda *_: None)
+    assert list(running._LEVELS[level](running.Subject(synthesizer=None), terms)) == []
