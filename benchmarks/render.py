@@ -16,6 +16,7 @@ __all__ = [
     "bought",
     "goals",
     "headline",
+    "planted",
     "reliability",
     "render",
     "run",
@@ -205,6 +206,24 @@ def _records() -> list[dict[str, Any]]:
     return _load("peers")["records"] if (RESULTS / "peers.json").is_file() else []
 
 
+def planted() -> str:
+    """Return which layers of the audit found which planted bug, and what code without one made of them."""
+    found = _load("audit_mutants")
+    layers = found["layers"]
+    marks = {"VIOLATION": "found", "nothing": "", "inconclusive": "?", "failed": "ends in an error"}
+    rows = [f"| planted | {' | '.join(layers)} | what it breaks |", "|---" * (len(layers) + 2) + "|"]
+    for mutant in found["mutants"]:
+        seen = " | ".join(marks[mutant["layers"][name]["sight"]] for name in layers)
+        rows.append(f"| `{mutant['name']}` | {seen} | {mutant['breaks']} |")
+    clean = ", ".join(f"{c['alarms']} of {c['runs']} by {name}" for name, c in found["clean"].items())
+    said = f"""\
+{found["killed"]} of {found["planted"]} planted bugs were found, and {len(found["alarmed"])} of \
+{found["harmless"]} harmless changes raised an alarm. Alarms in runs
+without a defect: {clean}.
+"""
+    return "\n".join([said, *rows])
+
+
 PLACES = (
     ("README.md", "benchmark-results", headline),
     ("README.md", "beside-others", beside_others_in_short),
@@ -214,6 +233,7 @@ PLACES = (
     ("benchmarks/README.md", "scale", scale),
     ("benchmarks/README.md", "reliability", reliability),
     ("benchmarks/README.md", "bought", bought),
+    ("benchmarks/README.md", "planted", planted),
     ("docs/method.md", "ablation", ablation),
     ("docs/method.md", "stages", stages),
 )

@@ -105,7 +105,7 @@ MUTANTS = (
         name="variance-for-deviation",
         breaks="the sampler takes sigma for the variance of the noise",
         precedent="DataSynthesizer 0.1.4",
-        killers=("noise", "whitebox"),
+        killers=("noise",),
         setting=Setting(epsilon=1.0),
         plant=planted(_gaussian(_scaled(_real_gaussian, math.sqrt))),
     ),
@@ -159,7 +159,7 @@ MUTANTS = (
         name="noise-on-occupied-cells-only",
         breaks="cells without a row get no noise",
         precedent="sparse histograms without a threshold",
-        killers=("noise", "replay"),
+        killers=("noise", "whitebox"),
         plant=planted(change(Curator, "_perturb", _only_where_rows_are)),
     ),
     Mutant(
