@@ -253,7 +253,7 @@ def _finding(
     elif verdict is Verdict.inconclusive:
         text += f". For a verdict it takes {_fits(fits_needed(needed, check))}."
     else:
-        text += "."
+        text += "; so few trials leave the rest to chance." if rates.detection > ceiling else "."
     return Finding(
         check=check,
         level=Level.data,

@@ -17,7 +17,7 @@ from dpsynth.audit.exposed import distances, exposure, most_exposed
 from dpsynth.audit.finding import Verdict
 from dpsynth.audit.guessing import Promise, least_enough, pairs_needed, per_unit
 from dpsynth.audit.mamamia import cells_of, measured_scores, ratio_scores
-from dpsynth.audit.shadow import fits_needed
+from dpsynth.audit.shadow import Shadows, fits_needed, shadow_findings
 from dpsynth.audit.tables import Rows, overlap, written
 from dpsynth.data.codec import Codec
 from dpsynth.data.source import open_source
@@ -260,3 +260,16 @@ def test_written_rows_are_read_as_the_same_codes():
         Synthesizer(by_person, epsilon=100, delta=1e-5, mechanism="independent").fit(frame).schema
         == by_person
     )
+
+
+@pytest.mark.parametrize(("detected", "said"), [(36, "leave the rest to chance."), (20, "allows 69.1%.")])
+def test_a_success_above_the_ceiling_that_chance_explains_is_said_to_be(detected, said):
+    """30 of 60 fits without the target are taken for fits with it; Phi(0 + 1/2) is 69.1 %."""
+    inside = np.arange(120)[:, None] % 2 == 0
+    measured = np.where(np.arange(120) // 2 % 2 == 0, 1.0, -1.0)
+    hits = np.flatnonzero(inside[:, 0])
+    measured[hits] = np.where(np.arange(60) < detected + 10, 1.0, -1.0)
+    shadows = Shadows(inside, np.zeros((120, 1, 3)), measured[:, None])
+    found = shadow_findings(shadows, GDP, alpha=1e-3)[1]
+    assert found.verdict is Verdict.consistent
+    assert found.summary.endswith(said)
