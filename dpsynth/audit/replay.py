@@ -21,6 +21,7 @@ from dpsynth.audit.trace import Call, Subject, Trace
 __all__ = ["Compared", "compare", "judge", "replay"]
 
 _ROUNDING = 1e-6  # relative, of sums of doubles; of tiny prices of choices most
+_NEAR = 0.5  # of its bound: what a pair must reach to show one that is too small by half
 _SHOWN = 3  # places named in a summary's details
 
 
@@ -136,7 +137,17 @@ def judge(compared: Sequence[Compared]) -> tuple[Finding, ...]:
         _finding("ledger", "The ledger is the sum of its prices, and within the claim", _ledgers(compared)),
         _finding("outcome", "Runs end alike, and give what is alike", _outcomes(compared)),
     ]
-    return tuple(_finished(f, compared) for f in found if f is not None)
+    return tuple(_with_power(_finished(f, compared)) for f in found if f is not None)
+
+
+def _with_power(finding: Finding) -> Finding:
+    """Let movements be inconclusive where none came near its bound: one booked at half would not be seen."""
+    if finding.check != "replay.sensitivity" or (finding.value or 0.0) >= _NEAR:
+        return finding
+    summary = (
+        f"{finding.summary} No pair comes near its bound, so a smaller one would not be seen to be wrong."
+    )
+    return replace(finding, summary=summary, verdict=Verdict.inconclusive)
 
 
 def _finished(finding: Finding, compared: Sequence[Compared]) -> Finding:

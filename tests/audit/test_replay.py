@@ -446,6 +446,23 @@ def test_traces_by_hand():
     assert judged(bare, trace(call([4], scale=0.0))) == {"price", "total"}
 
 
+def test_movements_that_stay_far_below_their_bound_show_nothing():
+    small = call([3, 4], sensitivity=3.0, scale=30.0)
+    found = judge(
+        [
+            Compared(
+                subject="s",
+                pair="p",
+                first=trace(small),
+                second=trace(call([3, 5], sensitivity=3.0, scale=30.0)),
+            )
+        ]
+    )
+    (finding,) = [f for f in found if f.check == "replay.sensitivity"]
+    assert finding.verdict is Verdict.inconclusive
+    assert "No pair comes near its bound" in finding.summary
+
+
 def test_newcomers_without_a_booked_delta_are_caught():
     asked = {"purpose": "a", "threshold": 20, "rows": 1, "law": "ThresholdedGaussian", "delta": 0.0}
     one = trace(call([5, 1], kind="discover", labels=("a", ""), asked=asked))
