@@ -18,7 +18,17 @@ from benchmarks import compare, render
 from benchmarks.environments import cache
 from benchmarks.methods import chosen
 
-MEASURED = ("adult", "goals", "noise", "scale", "ablation", "bought", "reliability", "audit_calibration")
+MEASURED = (
+    "adult",
+    "goals",
+    "noise",
+    "scale",
+    "ablation",
+    "bought",
+    "reliability",
+    "audit_calibration",
+    "audit_tightness",
+)
 RESULTS = Path(__file__).parent / "results"
 
 
