@@ -21,6 +21,7 @@ __all__ = ["LAYERS", "Layer", "synthesizer_of"]
 Layer: TypeAlias = Callable[[Setting, int], Sequence[Finding]]
 """Runs one layer on a setting; the other argument is the seed of the audit's own chance."""
 
+_ALPHA: Final = 1e-3  # of a false alarm of one run of a layer
 _DRAWS: Final = 6_000  # of noise
 _PAIRS: Final = ("alone",)  # worst-case neighbours of the white-box audit
 _RUNS: Final = 150  # on each of them: what shows a bug of the planted ones' size at epsilon 8
@@ -66,13 +67,18 @@ def _replay(setting: Setting, seed: int) -> Sequence[Finding]:
 
 
 def _noise(setting: Setting, seed: int) -> Sequence[Finding]:
-    chosen = choice_findings(delta=setting.delta, noise=setting.noise, adjacency=setting.adjacency)
-    return (*chosen, *noise_findings(synthesizer_of(setting), draws=_DRAWS, seed=seed))
+    chosen = choice_findings(
+        alpha=_ALPHA / 2, delta=setting.delta, noise=setting.noise, adjacency=setting.adjacency
+    )
+    drawn = noise_findings(synthesizer_of(setting), draws=_DRAWS, alpha=_ALPHA / 2, seed=seed)
+    return (*chosen, *drawn)
 
 
 def _whitebox(setting: Setting, _seed: int) -> Sequence[Finding]:
     promise, runs = synthesizer_of(setting).guarantee, _FEWER.get(setting.mechanism, _RUNS)
-    return whitebox_findings(promise, setting.mechanism, noise=setting.noise, pairs=_PAIRS, runs=runs)
+    return whitebox_findings(
+        promise, setting.mechanism, noise=setting.noise, pairs=_PAIRS, runs=runs, alpha=_ALPHA
+    )
 
 
 LAYERS: Final[Mapping[str, Layer]] = {
