@@ -33,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 SHARES = (0.05, 0.25, 1.0)  # of the pairs, the clearest, on which guesses are made; fixed beforehand
 ALARMS = 0.1  # of false alarms at which detections are counted
+_STRIKING = " That is far more; the bound that does not take people for independent cannot confirm it."
 _MOST = 2**14
 
 
@@ -134,6 +135,8 @@ def judge_guesses(
     found = int((inside > threshold).sum())
     alarmed = float((shuffled[half:] > threshold).mean())
     ceiling = promise.claim.ceiling(alarmed, steps=promise.claim.swap)
+    interval = wilson(count=found, trials=inside.size, alpha=alpha)
+    striking = verdict is Verdict.consistent and interval[0] > ceiling
     details: dict[str, object] = {
         "note": note,
         "bound": {"unit": promise.unit, "lower": lower, "claimed_for_a_pair": most, "limit": limit},
@@ -146,11 +149,12 @@ def judge_guesses(
     return Finding(
         check=check,
         level=Level.data,
-        summary=_summary(found / inside.size, alarmed, ceiling, verdict, details.get("pairs_needed")),
-        verdict=verdict,
+        summary=_summary(found / inside.size, alarmed, ceiling, verdict, details.get("pairs_needed"))
+        + (_STRIKING if striking else ""),
+        verdict=Verdict.inconclusive if striking else verdict,
         value=found / inside.size,
         unit="detection rate",
-        interval=wilson(count=found, trials=inside.size, alpha=alpha),
+        interval=interval,
         confidence=1 - alpha,
         trials=pairs,
         ceiling=ceiling,

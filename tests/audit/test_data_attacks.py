@@ -15,7 +15,7 @@ from dpsynth.audit.baselines import closest_scores, density_scores
 from dpsynth.audit.ceilings import Claim, Rates, perfect, trials_needed, verdict_of
 from dpsynth.audit.exposed import distances, exposure, most_exposed
 from dpsynth.audit.finding import Verdict
-from dpsynth.audit.guessing import Promise, least_enough, pairs_needed, per_unit
+from dpsynth.audit.guessing import Promise, judge_guesses, least_enough, pairs_needed, per_unit
 from dpsynth.audit.mamamia import cells_of, measured_scores, ratio_scores
 from dpsynth.audit.shadow import Shadows, fits_needed, shadow_findings
 from dpsynth.audit.tables import Rows, overlap, written
@@ -273,3 +273,17 @@ def test_a_success_above_the_ceiling_that_chance_explains_is_said_to_be(detected
     found = shadow_findings(shadows, GDP, alpha=1e-3)[1]
     assert found.verdict is Verdict.consistent
     assert found.summary.endswith(said)
+
+
+def test_far_more_detections_than_allowed_are_never_a_pass():
+    """Two thirds are detected; the clearest pairs are those of far outsiders, and half of them mislead."""
+    rng = np.random.default_rng(0)
+    inside = np.where(np.arange(900) % 3 > 0, 0.0, -rng.random(900) - 1)
+    outside = -rng.random(900) - 0.5
+    promise = Promise(
+        claim=Claim(amount=Fraction(1, 4), calculus="gdp"), guarantee=Guarantee(epsilon=1.0, delta=1e-5)
+    )
+    found = judge_guesses("x", inside, outside, promise, alpha=1e-3, rng=rng, note="", started=0.0)
+    assert found.verdict is Verdict.inconclusive
+    assert found.interval[0] > found.ceiling
+    assert "That is far more" in found.summary
