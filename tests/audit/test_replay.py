@@ -187,7 +187,7 @@ def test_what_is_bought_is_clean_and_thresholds_are_looked_at():
 
 def test_whole_fits_are_clean_and_equal_to_the_byte():
     findings = replay(
-        subject(UNITS), [p for p in neighbours(UNITS) if p.name in ("empty -> 1", "row of NaN")]
+        subject(UNITS), [p for p in neighbours(UNITS) if p.name in ("empty -> 1", "unit of 3 rows alike")]
     )
     assert all(f.verdict is Verdict.consistent for f in findings)
     assert all(f.publishable and f.seconds > 0 for f in findings)
