@@ -22,6 +22,7 @@ __all__ = [
     "run",
     "scale",
     "stages",
+    "tightness",
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,6 +207,22 @@ def _records() -> list[dict[str, Any]]:
     return _load("peers")["records"] if (RESULTS / "peers.json").is_file() else []
 
 
+def tightness() -> str:
+    """Return how much of what each mechanism claims its white-box audit shows."""
+    rows = [
+        "| mechanism | epsilon | runs a side | claimed mu | estimate | bound / claim | of what is measured |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    kept = [r for r in _load("audit_tightness")["rows"] if r["unit"] == "mu"]
+    for r in sorted(kept, key=lambda r: (-r["epsilon"], r["mechanism"])):
+        part = r.get("tightness_of_measured")
+        rows.append(
+            f"| `{r['mechanism']}` | {r['epsilon']:g} | {r['runs_a_side']:,} | {r['claimed']:.3f} | "
+            f"{r['estimate']:.3f} | {r['tightness']:.2f} | {'' if part is None else f'{part:.2f}'} |"
+        )
+    return "\n".join(rows)
+
+
 def planted() -> str:
     """Return which layers of the audit found which planted bug, and what code without one made of them."""
     found = _load("audit_mutants")
@@ -234,6 +251,7 @@ PLACES = (
     ("benchmarks/README.md", "reliability", reliability),
     ("benchmarks/README.md", "bought", bought),
     ("benchmarks/README.md", "planted", planted),
+    ("benchmarks/README.md", "tightness", tightness),
     ("docs/method.md", "ablation", ablation),
     ("docs/method.md", "stages", stages),
 )
