@@ -22,6 +22,7 @@ from dpsynth.audit.finding import Finding, Level, Verdict
 from dpsynth.audit.promised import mu_of, promise_of
 from dpsynth.data.codec import Codec
 from dpsynth.data.source import open_source
+from dpsynth.data.withheld import reading
 from dpsynth.domain import Axis, Domain
 from dpsynth.errors import InputError
 from dpsynth.mechanisms.mechanism import ignore_progress
@@ -44,9 +45,9 @@ Codes = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class _Run:
-    """One fit with canaries.
+    """One fit with canaries. As private as the rows.
 
     Attributes:
         coins: Whether each canary was in.
@@ -59,6 +60,7 @@ class _Run:
     strength: float
 
 
+@reading
 def canary_findings(
     synthesizer: Synthesizer,
     rows: Any = None,
@@ -89,7 +91,8 @@ def canary_findings(
         For each view a lower bound on epsilon (Steinke, Nasr, Jagielski 2023, with its delta term) and, where
         the claim is in Gaussian differential privacy, one on mu (Mahloujifar, Melis, Chaudhuri 2024). Shown
         at 95 %; a violation where the bound at ``1 - alpha`` is above the claim; inconclusive where right
-        guesses alone would not be. With rows of level data and confidential, else of level mechanism.
+        guesses alone would not be, or no canary left a trace. With rows of level data and confidential, else
+        of level mechanism.
 
     Raises:
         InputError: the schema leaves something to be bought, or a number is out of range.
@@ -114,7 +117,10 @@ def canary_findings(
             bound = _Bound(unit, canaries, float(synthesizer.guarantee.delta))
             share = bound.guesses(ceiling, alpha) if guesses is None else guesses
             correct = _correct(scores, run.coins, share, rng)
-            finding = _finding(f"canaries.{view}.{unit}", bound, (share, correct), ceiling, alpha)
+            blind = bool(np.ptp(scores) == 0)
+            finding = _finding(
+                f"canaries.{view}.{unit}", bound, (share, correct), ceiling, alpha, blind=blind
+            )
             details = {**finding.details, "mu_of_a_canary": run.strength}
             secret = rows is not None
             found.append(
@@ -159,13 +165,17 @@ def _claims(synthesizer: Synthesizer) -> dict[str, float]:
     return {"epsilon": float(promise.epsilon), **gaussian}
 
 
-def _finding(check: str, bound: _Bound, seen: tuple[int, int], ceiling: float, alpha: float) -> Finding:
-    """Return what so many guesses, and so many right ones, say of a claim."""
+def _finding(
+    check: str, bound: _Bound, seen: tuple[int, int], ceiling: float, alpha: float, *, blind: bool
+) -> Finding:
+    """Return what so many guesses, and so many right ones, say of a claim; all are by lot if ``blind``."""
     guesses, correct = seen
     lower, strict = bound(guesses, correct, _SHOWN), bound(guesses, correct, alpha)
     limit = bound(guesses, guesses, alpha)
     if strict > ceiling:
         verdict, end = Verdict.violation, "which is above the claim"
+    elif blind:
+        verdict, end = Verdict.inconclusive, "but nothing was seen of any canary: all guesses are by lot"
     elif limit > ceiling:
         verdict, end = Verdict.consistent, f"and right guesses alone would have shown {limit:.3g}"
     else:

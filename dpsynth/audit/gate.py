@@ -121,9 +121,10 @@ def judge(
     rules += _guarantee_rules(policy, loaded.statement.guarantee)
     if policy.columns is not None:
         rules += _column_rules(policy.columns, loaded.statement.provenance)
-    counting, ignored = _counting(loaded, audits, now or datetime.now(UTC))
-    if policy.audit is not None or counting:
-        rules += _audit_rules(policy.audit or AuditRules(), counting, now or datetime.now(UTC))
+    moment = now or datetime.now(UTC)
+    counting, ignored, undated = _counting(loaded, audits, moment)
+    if policy.audit is not None or counting or undated:
+        rules += _audit_rules(policy.audit or AuditRules(), counting, undated, moment)
     return Ruling(release=name, rules=tuple(rules), ignored=tuple(ignored))
 
 
@@ -202,10 +203,15 @@ class _Counting:
 
 def _counting(
     release: Release, audits: Mapping[str, Audit], now: datetime
-) -> tuple[list[_Counting], list[tuple[str, str]]]:
-    """Part audits into those that are of this release, oldest first, and those that do not count."""
+) -> tuple[list[_Counting], list[tuple[str, str]], list[Finding]]:
+    """Part audits into those that are of this release, oldest first, and those that do not count.
+
+    Of an audit of this release without a proper date the violations are kept: no clock undoes them.
+    """
     expected = identity_of_release(release.statement, release.schema)
-    counting, ignored = [], []
+    counting: list[_Counting] = []
+    ignored: list[tuple[str, str]] = []
+    undated: list[Finding] = []
     for name, audit in audits.items():
         if other := differences(audit.subject, expected):
             ignored.append((name, f"it is of something else: {'; '.join(other)}"))
@@ -214,9 +220,10 @@ def _counting(
         if made is None or made > now + _AHEAD:
             why = "no date and time with a zone" if made is None else "in the future"
             ignored.append((name, f"its date is {why}: {shown(audit.made, 40)}"))
+            undated += audit.violations
             continue
         counting.append(_Counting(name, audit, made))
-    return sorted(counting, key=lambda c: c.made), ignored
+    return sorted(counting, key=lambda c: c.made), ignored, undated
 
 
 def _moment(text: str) -> datetime | None:
@@ -227,11 +234,13 @@ def _moment(text: str) -> datetime | None:
     return None if moment.tzinfo is None else moment
 
 
-def _audit_rules(rules: AuditRules, counting: Sequence[_Counting], now: datetime) -> Iterator[Rule]:
+def _audit_rules(
+    rules: AuditRules, counting: Sequence[_Counting], undated: Sequence[Finding], now: datetime
+) -> Iterator[Rule]:
     latest = {level: _latest(level, counting) for level in Level}
     for level, days in rules.levels.items():
         yield _level_rule(days, level, *latest[Level(level)], now)
-    violations = [f for c in counting for f in c.audit.violations]
+    violations = [*(f for c in counting for f in c.audit.violations), *undated]
     total = sum(len(c.audit.findings) for c in counting)
     yield Rule(
         name="audit.violations",

@@ -4,7 +4,8 @@ Members and non-members are paired at random. If the holdout is a random part of
 who the two of a pair are, which of them was in the table is a fair coin, independent between pairs. So the
 people of one release do for an audit what canaries do: each pair is a coin that the release may have leaked,
 and a bound for one run holds, however much the guesses hang together. The coin swaps one person for another,
-two steps where adding or removing one is what is promised.
+two steps where adding or removing one is what is promised. Of two with the same score one is guessed by lot,
+so that the number of guesses is fixed; such pairs show nothing, and the limit of detection is without them.
 
 That bound is what decides. Beside it stand the figures that are easier to read: how many members an attack
 detects, and the ceiling of the guarantee at as many false alarms.
@@ -117,15 +118,16 @@ def judge_guesses(
     """
     pairs = min(inside.size, outside.size)
     gaps = rng.permutation(inside)[:pairs] - rng.permutation(outside)[:pairs]
-    lower, most = 0.0, promise.most
+    right = np.where(
+        gaps == 0, rng.random(pairs) < 0.5, gaps > 0
+    )  # the bounds want a fixed number of guesses
+    clearest, told = right[np.argsort(-np.abs(gaps), kind="stable")], int((gaps != 0).sum())
+    lower, limit, most = 0.0, 0.0, promise.most
     for share in SHARES:
         guesses = max(1, math.ceil(share * pairs))
-        clearest = gaps[np.argsort(-np.abs(gaps), kind="stable")[:guesses]]
-        clearest = clearest[clearest != 0]  # a tie is no guess
-        correct = int((clearest > 0).sum())
-        if clearest.size:
-            lower = max(lower, promise.shown(pairs, clearest.size, correct, alpha / len(SHARES)))
-    limit = promise.shown(pairs, pairs, pairs, alpha / len(SHARES))
+        correct, able = int(clearest[:guesses].sum()), min(guesses, told)
+        lower = max(lower, promise.shown(pairs, guesses, correct, alpha / len(SHARES)))
+        limit = max(limit, promise.shown(pairs, guesses, able, alpha / len(SHARES)))
     verdict = Verdict.violation if lower > most else Verdict.consistent
     if lower <= most and limit <= most:
         verdict = Verdict.inconclusive

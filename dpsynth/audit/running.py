@@ -17,6 +17,7 @@ from dpsynth import __version__
 from dpsynth.audit.finding import Audit, Finding, Level, Verdict
 from dpsynth.audit.identity import identity_of
 from dpsynth.audit.settling import settled
+from dpsynth.data.withheld import emptied
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.mechanisms.mechanism import Progress, ignore_progress
@@ -73,6 +74,7 @@ class Subject:
         )
 
 
+@emptied
 def run(
     subject: Synthesizer | Release | str | os.PathLike[str] | None = None,
     *,
@@ -194,9 +196,9 @@ def subject_of(
     return Subject(synthesizer=synth, release=subject)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class _Terms:
-    """What a level is told beside its subject."""
+    """What a level is told beside its subject. As private as the tables."""
 
     real: Any
     holdout: Any

@@ -5,7 +5,8 @@ The attacker knows both neighbours and sees every answer that the mechanism got.
 noise it is ``N(mu^2/2, mu^2)`` with the unit and ``N(-mu^2/2, mu^2)`` without it, where ``mu`` is what was
 really spent; so the distance of the two means in standard deviations estimates ``mu``, with an exact lower
 bound by the noncentral t. A violation is one only if the plain counts of ``S > 0`` (Clopper and Pearson)
-exceed the guarantee's curve as well: these rest on no law of ``S``.
+exceed the guarantee's curve as well: these rest on no law of ``S``. Where the bound alone is above the
+claim, nothing is decided: INCONCLUSIVE.
 
 Choices by lot are no Gaussian noise. Their price is that of the worst choice that there could be, and a
 mechanism seldom faces it; so where a part of the budget goes there, the tightness of what was measured is
@@ -236,7 +237,8 @@ def judge(
         "spent_on_choices": float(np.mean(inside.price_chosen) / float(claim.amount)),
         **shown.more,
     }
-    if verdict is Verdict.consistent and shown.tightness < least:
+    doubtful = verdict is Verdict.consistent and shown.lower > shown.ceiling
+    if doubtful or (verdict is Verdict.consistent and shown.tightness < least):
         verdict = Verdict.inconclusive
         details["runs_needed"] = max(runs_for(claim, least), 2 * shown.trials)
     return Finding(
@@ -245,6 +247,7 @@ def judge(
         summary=_summary(
             shown,
             verdict,
+            doubtful=doubtful,
             runs=len(inside),
             pair=WORST_CASES[pair],
             alpha=alpha,
@@ -275,7 +278,7 @@ def _in_mu(inside: Losses, outside: Losses, claim: Claim, alpha: float) -> _Show
         booked = max(float(part.price_measured.max()) for part in (inside, outside))
         own = math.sqrt(booked * (1 if claim.calculus == "gdp" else 2))
         mu, bound = mu_lower_from_scores(inside=inside.measured, outside=outside.measured, alpha=SHOWN)
-        tightness = bound / own
+        tightness = bound / own if own else 0.0  # all of it went to choices
         more["measured"] = {"mu": mu, "booked": own, "tightness": tightness}
     return _Shown(
         unit="mu",
@@ -364,7 +367,14 @@ def _in_counts(rates: Rates) -> dict[str, Any]:
 
 
 def _summary(
-    shown: _Shown, verdict: Verdict, *, runs: int, pair: str, alpha: float, needed: int | None
+    shown: _Shown,
+    verdict: Verdict,
+    *,
+    doubtful: bool,
+    runs: int,
+    pair: str,
+    alpha: float,
+    needed: int | None,
 ) -> str:
     text = (
         f"Of 2 x {runs:,} runs on {pair}: {shown.unit} is about {shown.point:.3g} and at least "
@@ -372,6 +382,11 @@ def _summary(
     )
     if verdict is Verdict.violation:
         return f"{text}. More is lost than is claimed."
+    if doubtful:
+        return (
+            f"{text}. That is above the claim, and plain counts do not show it yet: take about {needed:,} "
+            "runs a side."
+        )
     if verdict is Verdict.inconclusive:
         return f"{text}. Too few runs to tell: take about {needed:,} a side."
     return f"{text}. Tightness {shown.tightness:.2f}."

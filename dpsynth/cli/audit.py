@@ -164,7 +164,7 @@ def audit(
 def _levels(names: list[LevelName]) -> list[str]:
     if LevelName.all in names:
         return [name.value for name in LevelName if name is not LevelName.all]
-    return [name.value for name in names]
+    return [name.value for name in dict.fromkeys(names)]
 
 
 def _require_tables(

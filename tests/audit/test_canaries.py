@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from dpsynth import Schema, Synthesizer
+from dpsynth.audit import canaries
 from dpsynth.audit.canaries import _correct, _fit, _weighed, canary_findings
 from dpsynth.audit.finding import Level, Verdict
-from dpsynth.errors import DataError, InputError
+from dpsynth.errors import DataError, DpsynthError, InputError
 from dpsynth.privacy import noise
 from dpsynth.privacy.curator import Curator, Marginal, Measurement
 from dpsynth.schema import OpenSchema
@@ -131,6 +132,31 @@ def test_guesses():
     assert _correct(scores, coins, 6, rng) == 4
     ties = {_correct(np.zeros(6), coins, 2, np.random.default_rng(i)) for i in range(20)}
     assert ties == {0, 1, 2}
+
+
+def test_canaries_that_leave_no_trace_are_no_pass(monkeypatch):
+    """Right guesses alone would show a violation; but without any trace there are none but by lot."""
+    blank = canaries._Run(np.arange(1_000) % 2 == 0, {"whitebox": np.zeros(1_000)}, 0.0)
+    monkeypatch.setattr(canaries, "_fit", lambda *_: blank)
+    for found in canary_findings(synthesizer(), canaries=1_000):
+        assert found.limit > found.ceiling
+        assert found.verdict is Verdict.inconclusive
+        assert "all guesses are by lot" in found.summary
+
+
+def test_what_is_known_of_canaries_is_not_shown():
+    assert "True" not in repr(canaries._Run(np.array([True]), {"whitebox": np.array([4711.0])}, 0.0))
+
+
+def test_what_another_library_says_of_rows_is_not_passed_on(monkeypatch):
+    def quoting(_rows):
+        raise ValueError("no column for 4711")
+
+    monkeypatch.setattr(canaries, "open_source", quoting)
+    with pytest.raises(DpsynthError, match="unexpected ValueError while reading rows") as caught:
+        canary_findings(synthesizer(), ROWS, canaries=100)
+    assert "4711" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 def test_what_comes_of_real_rows_is_confidential_and_says_nothing_of_them():

@@ -287,3 +287,40 @@ def test_far_more_detections_than_allowed_are_never_a_pass():
     assert found.verdict is Verdict.inconclusive
     assert found.interval[0] > found.ceiling
     assert "That is far more" in found.summary
+
+
+def guessed(inside, outside, seed=0):
+    return judge_guesses(
+        "mamamia.ratio",
+        inside,
+        outside,
+        Promise(claim=GDP, guarantee=Guarantee(epsilon=1.0, delta=1e-5)),
+        alpha=1e-3,
+        rng=np.random.default_rng(seed),
+        note="",
+        started=0.0,
+    )
+
+
+def test_an_attack_that_tells_nobody_apart_is_no_pass():
+    """So many pairs would show a violation if all were told apart; here none is."""
+    told = guessed(np.arange(1.0, 2_001.0), np.zeros(2_000))
+    assert told.verdict is Verdict.violation
+    alike = guessed(np.zeros(2_000), np.zeros(2_000))
+    assert alike.details["bound"]["limit"] <= alike.details["bound"]["claimed_for_a_pair"]
+    assert (alike.verdict, alike.details["tied_pairs"]) == (Verdict.inconclusive, 1.0)
+
+
+def test_of_pairs_with_one_score_one_is_guessed_by_lot(monkeypatch):
+    """The bounds hold for a number of guesses that is fixed: ties are guesses too."""
+    seen = []
+    shown = Promise.shown
+    monkeypatch.setattr(
+        Promise, "shown", lambda self, *counts: (seen.append(counts[:3]), shown(self, *counts))[1]
+    )
+    guessed(np.repeat([1.0, 0.0], [50, 950]), np.zeros(1_000))
+    real, able = zip(*[(seen[i], seen[i + 1]) for i in (0, 2, 4)], strict=True)
+    assert [c[:2] for c in real] == [c[:2] for c in able] == [(1_000, 50), (1_000, 250), (1_000, 1_000)]
+    assert [c[2] for c in able] == [50, 50, 50]
+    assert real[0][2] == 50
+    assert 80 < real[1][2] < 220, "half of 200 ties, and the 50: beyond 8 deviations else"

@@ -266,6 +266,15 @@ def test_an_audit_needs_a_date(ruling, audit, made, said):
     assert said in reason
 
 
+def test_no_clock_undoes_a_violation(ruling, audit):
+    bad = finding(check="replay.ledger", verdict=Verdict.violation)
+    for made in ("2026-05-02T12:00:00+00:00", "yesterday"):
+        found = ruling(audit(bad, made=made), audit())
+        assert broken(found) == {"audit.violations": "replay.ledger"}
+        assert broken(ruling(audit(bad, made=made)))["audit.violations"] == "replay.ledger"
+        assert len(found.ignored) == 1
+
+
 def test_ages_are_counted_from_now(path, audit):
     policy = Policy.model_validate({**GOOD, "audit": {"levels": {"unit": 1}}})
     made = datetime.now(UTC).isoformat()

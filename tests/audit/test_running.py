@@ -274,3 +274,22 @@ def test_what_the_mechanism_level_is_given(monkeypatch, quick):
 def test_no_level_attacks_nothing(level):
     terms = running._Terms("r.csv", "h.csv", 0, True, lambda *_: None)
     assert list(running._LEVELS[level](running.Subject(synthesizer=None), terms)) == []
+
+
+def test_tables_are_in_no_repr_and_no_traceback(told, release, monkeypatch):
+    table = [4711]
+    assert "4711" not in repr(running._Terms(table, table, 0, False, print))
+
+    def fails(_subject, terms):
+        raise InputError("no")
+
+    monkeypatch.setitem(running._LEVELS, Level.data, fails)
+    with pytest.raises(InputError) as caught:
+        run(release, levels=["data"], real=table, holdout=table)
+    held = []
+    frame = caught.value.__traceback__.tb_next
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename.endswith("running.py"):
+            held += [v for v in frame.tb_frame.f_locals.values() if v is table]
+        frame = frame.tb_next
+    assert held == []

@@ -153,7 +153,29 @@ def test_a_violation_needs_counts_as_well() -> None:
     ]
     found = judged(moved)
     assert found.interval[0] > found.ceiling
-    assert found.verdict is Verdict.consistent
+    assert found.verdict is Verdict.inconclusive, "a bound above the claim is no pass"
+    assert "plain counts do not show it yet" in found.summary
+    assert found.details["runs_needed"] == 1_000
+
+
+def test_a_bound_above_the_claim_is_never_a_pass() -> None:
+    """Noise a fifth too small at epsilon 1: the t-bound sees it long before counts do."""
+    one = Guarantee(epsilon=1.0, delta=1e-9)
+    mu = mu_of(promise_of(one, "exact"))
+    found = judged(normal(1.25 * mu, 25_000), one)
+    assert found.interval[0] > found.ceiling
+    assert found.verdict is Verdict.inconclusive
+    assert judged(normal(2 * mu, 40_000), one).verdict is Verdict.violation
+
+
+def test_a_mechanism_that_only_chooses_has_shown_nothing() -> None:
+    nothing, price = np.zeros(500), np.full(500, 0.1)
+    own = [
+        Losses(measured=nothing, chosen=n.measured, price_measured=nothing, price_chosen=price)
+        for n in normal(0.3, 500)
+    ]
+    found = judged(own)
+    assert (found.verdict, found.details["measured"]["tightness"]) == (Verdict.inconclusive, 0.0)
 
 
 def test_what_choices_take_is_told_apart() -> None:

@@ -61,6 +61,7 @@ def test_without_any_subject_the_library_is_audited(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("Audit of every mechanism\n")
     assert json.loads(run("audit", "--json").stdout)["audit"]["subject"]["guarantee"] == {}
+    assert run("audit", "--level", "unit", "--level", "unit").exit_code == 0
 
 
 def test_a_violation_ends_with_exit_code_4(run: Run, levels: dict[Level, list[object]]) -> None:

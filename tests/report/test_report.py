@@ -263,6 +263,29 @@ def test_a_new_audit_leaves_nothing_of_an_old_annex(tmp_path):
     assert [p.name for p in (tmp_path / "confidential").iterdir()] == ["mine.txt"]
 
 
+def test_confidential_files_are_their_owners_alone(tmp_path):
+    annex = tmp_path / "confidential"
+    annex.mkdir()
+    (annex / "audit.json").write_text("of an earlier audit, for everybody to read")
+    (annex / "audit.json").chmod(0o666)
+    written = write_audit(audit(finding(), secret()), tmp_path)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in written[3:]} == {0o600}
+    assert Audit.load(written[3]).findings == (secret(),)
+
+
+def test_what_is_confidential_does_not_follow_a_link(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "audit.json").write_text("another's")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "confidential").symlink_to(shared)
+    with pytest.raises(InputError, match="this is a link"):
+        write_audit(audit(finding(), secret()), out)
+    write_audit(audit(finding()), out)
+    assert (shared / "audit.json").read_text() == "another's"
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
