@@ -118,9 +118,7 @@ def judge_guesses(
     """
     pairs = min(inside.size, outside.size)
     gaps = rng.permutation(inside)[:pairs] - rng.permutation(outside)[:pairs]
-    right = np.where(
-        gaps == 0, rng.random(pairs) < 0.5, gaps > 0
-    )  # the bounds want a fixed number of guesses
+    right = np.where(gaps == 0, rng.random(pairs) < 0.5, gaps > 0)  # guesses are of a fixed number
     clearest, told = right[np.argsort(-np.abs(gaps), kind="stable")], int((gaps != 0).sum())
     lower, limit, most = 0.0, 0.0, promise.most
     for share in SHARES:
@@ -146,12 +144,13 @@ def judge_guesses(
         "tied_pairs": float((gaps == 0).mean()),
         "ceiling_of_one_step": promise.claim.ceiling(alarmed),
     }
+    needed = pairs_needed(promise, alpha) if verdict is Verdict.inconclusive else None
     if verdict is Verdict.inconclusive:
-        details["pairs_needed"] = pairs_needed(promise, alpha)
+        details["pairs_needed"] = needed
     return Finding(
         check=check,
         level=Level.data,
-        summary=_summary(found / inside.size, alarmed, ceiling, verdict, details.get("pairs_needed"))
+        summary=_summary(found / inside.size, alarmed, ceiling, verdict, needed=needed, told=told)
         + (_STRIKING if striking else ""),
         verdict=Verdict.inconclusive if striking else verdict,
         value=found / inside.size,
@@ -195,7 +194,9 @@ def least_enough(enough: Callable[[int], bool], most: int) -> int | None:
     return high
 
 
-def _summary(found: float, alarmed: float, ceiling: float, verdict: Verdict, needed: object) -> str:
+def _summary(
+    found: float, alarmed: float, ceiling: float, verdict: Verdict, *, needed: int | None, told: int
+) -> str:
     text = (
         f"It takes {found:.1%} of the members and {alarmed:.1%} of the others for members; "
         f"the guarantee allows {ceiling:.1%} at so many false alarms"
@@ -204,5 +205,6 @@ def _summary(found: float, alarmed: float, ceiling: float, verdict: Verdict, nee
         return f"{text}. Guessing who of two was in the table is right more often than promised."
     if verdict is Verdict.inconclusive:
         many = "more pairs than can be had" if needed is None else f"at least {needed} pairs"
-        return f"{text}. For a verdict it takes {many} of a member and a non-member."
+        apart = " that it tells apart" if needed is not None and needed > told else ""
+        return f"{text}. For a verdict it takes {many} of a member and a non-member{apart}."
     return f"{text}."

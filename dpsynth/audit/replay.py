@@ -142,7 +142,8 @@ def judge(compared: Sequence[Compared]) -> tuple[Finding, ...]:
 
 def _with_power(finding: Finding) -> Finding:
     """Let movements be inconclusive where none came near its bound: one booked at half would not be seen."""
-    if finding.check != "replay.sensitivity" or (finding.value or 0.0) >= _NEAR:
+    near = (finding.value or 0.0) >= _NEAR
+    if finding.check != "replay.sensitivity" or finding.verdict is Verdict.violation or near:
         return finding
     summary = (
         f"{finding.summary} No pair comes near its bound, so a smaller one would not be seen to be wrong."

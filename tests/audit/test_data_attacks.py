@@ -239,6 +239,16 @@ def test_shared_rows_are_noticed(share):
 
 
 @pytest.mark.statistical
+def test_the_training_table_itself_is_no_holdout():
+    """Rows so much alike that no two are the only ones of their kind: the order tells of a copy."""
+    codes = np.random.default_rng(0).integers(0, 2, (300, 2))
+    with pytest.raises(DataError, match="the holdout is the training table, row by row"):
+        overlap(rows(codes), rows(codes.copy()))
+    ordered = codes[np.lexsort(codes.T[::-1])]
+    assert overlap(rows(ordered), rows(ordered)).p_value > 1e-6, "in order, so may another table be"
+    assert overlap(rows(codes), rows(codes[::-1])).p_value > 1e-6
+
+
 def test_tables_of_one_population_are_not_taken_for_overlapping():
     """100 splits of a population with many people alike, each refused with probability 1e-6; none near."""
     rng = np.random.default_rng(3)
@@ -309,6 +319,7 @@ def test_an_attack_that_tells_nobody_apart_is_no_pass():
     alike = guessed(np.zeros(2_000), np.zeros(2_000))
     assert alike.details["bound"]["limit"] <= alike.details["bound"]["claimed_for_a_pair"]
     assert (alike.verdict, alike.details["tied_pairs"]) == (Verdict.inconclusive, 1.0)
+    assert "of a member and a non-member that it tells apart." in alike.summary
 
 
 def test_of_pairs_with_one_score_one_is_guessed_by_lot(monkeypatch):

@@ -463,6 +463,14 @@ def test_movements_that_stay_far_below_their_bound_show_nothing():
     assert "No pair comes near its bound" in finding.summary
 
 
+def test_a_movement_that_is_no_number_stays_a_violation():
+    lost = trace(call([3.0, math.nan], sensitivity=3.0, scale=30.0))
+    whole = trace(call([3.0, 4.0], sensitivity=3.0, scale=30.0))
+    compared = [Compared(subject="s", pair="p", first=whole, second=other) for other in (whole, lost)]
+    (finding,) = [f for f in judge(compared) if f.check == "replay.sensitivity"]
+    assert finding.verdict is Verdict.violation
+
+
 def test_newcomers_without_a_booked_delta_are_caught():
     asked = {"purpose": "a", "threshold": 20, "rows": 1, "law": "ThresholdedGaussian", "delta": 0.0}
     one = trace(call([5, 1], kind="discover", labels=("a", ""), asked=asked))
