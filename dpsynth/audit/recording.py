@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from dpsynth.audit.listening import ListeningCurator, ListeningSeller, Log, dige
 from dpsynth.audit.trace import Outcome, Trace
 from dpsynth.audit.worked import Worked
 from dpsynth.doors import Doors
+from dpsynth.errors import InputError
 from dpsynth.mechanisms.mechanism import Progress, ignore_progress
 from dpsynth.privacy.guarantee import Calculus, Guarantee, calculus_of
 from dpsynth.privacy.ledger import Ledger
@@ -118,15 +120,21 @@ class LibrarySubject:
         """Fit a table of the audit's own, and say all that was asked and true.
 
         Args:
-            rows: A pandas frame on the schema (or anything else that a fit takes).
+            rows: A pandas frame on the schema (or anything else that a fit takes, but no file: the audit's
+                own rows are made up in memory).
             script: A trace of an earlier run, whose answers are given again as far as they fit.
             measure_only: Leave out what comes after the last act: no model, no release, and no plan before.
 
         Returns:
             The trace. What the run raises is its outcome; the frames of the error are emptied.
 
+        Raises:
+            InputError: ``rows`` is the name of a file.
+
         Privacy: none. Exact counts are in the trace: for rows of the audit's own.
         """
+        if isinstance(rows, (str, os.PathLike)):
+            raise InputError("doors that listen give out exact counts: made-up rows are theirs, and no file")
         log = Log(script=() if script is None else script.calls)
         watched = _Watched.of(self.synthesizer, log)
         with warnings.catch_warnings(record=True) as said:

@@ -14,6 +14,7 @@ from dpsynth.audit.finding import Finding, Verdict
 __all__ = ["settled"]
 
 _LARGEST = 1.7976931348623157e308
+_ABOVE = " The interval begins above what is allowed, which a stricter test does not confirm: run more of it."
 
 
 def settled(finding: Finding) -> Finding:
@@ -21,7 +22,8 @@ def settled(finding: Finding) -> Finding:
 
     Infinite ceilings, limits and baselines say nothing and become None; an infinite value becomes the largest
     number there is; a value that is no number makes the finding INCONCLUSIVE, unless it
-    is a VIOLATION.
+    is a VIOLATION. So does an interval that begins above what is allowed: whatever stricter test did not
+    confirm it, that is no pass.
     """
     value, verdict = None if finding.value is None else float(finding.value), finding.verdict
     if value is not None and math.isnan(value):
@@ -29,9 +31,13 @@ def settled(finding: Finding) -> Finding:
         value, verdict = (_LARGEST, verdict) if broken else (None, Verdict.inconclusive)
     elif value is not None and math.isinf(value):
         value = math.copysign(_LARGEST, value)
+    summary = " ".join(finding.summary.split())
+    ceiling, least = _finite(finding.ceiling), None if finding.interval is None else finding.interval[0]
+    if verdict is Verdict.consistent and ceiling is not None and least is not None and least > ceiling:
+        verdict, summary = Verdict.inconclusive, summary + _ABOVE
     return dataclasses.replace(
         finding,
-        summary=" ".join(finding.summary.split()),
+        summary=summary,
         value=value,
         verdict=verdict,
         interval=None
@@ -39,7 +45,7 @@ def settled(finding: Finding) -> Finding:
         else (float(finding.interval[0]), float(finding.interval[1])),
         confidence=None if finding.confidence is None else float(finding.confidence),
         trials=int(finding.trials),
-        ceiling=_finite(finding.ceiling),
+        ceiling=ceiling,
         limit=_finite(finding.limit),
         baseline=_finite(finding.baseline),
         seconds=float(finding.seconds),

@@ -9,6 +9,7 @@ import pytest
 from dpsynth import Schema, Synthesizer
 from dpsynth.audit.listening import NULLS
 from dpsynth.audit.recording import LibrarySubject
+from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS
 from dpsynth.privacy.curator import Curator
 from dpsynth.privacy.seller import Seller
@@ -173,3 +174,13 @@ def test_what_a_seller_counts_is_noted_before_its_noise(monkeypatch):
 
 def test_its_name_says_what_was_audited():
     assert subject().name == "mst (epsilon=1, delta=1e-09, gdp, add-remove)"
+
+
+def test_listening_doors_read_no_file(tmp_path):
+    (tmp_path / "private.csv").write_text("a,b\n0,1\n")
+    own = LibrarySubject(
+        synthesizer=Synthesizer(Schema.from_domain({"a": 3, "b": 2}), epsilon=1.0, delta=1e-9)
+    )
+    for name in (tmp_path / "private.csv", str(tmp_path / "private.csv")):
+        with pytest.raises(InputError, match="made-up rows are theirs, and no file"):
+            own.run(name)

@@ -227,6 +227,16 @@ def test_values_that_are_no_numbers():
     assert settled(finding(value=None, interval=None, verdict=Verdict.inconclusive)).value is None
 
 
+def test_an_interval_above_what_is_allowed_is_no_pass():
+    above = settled(finding(value=0.5, interval=(0.47, math.inf), ceiling=0.46))
+    assert above.verdict is Verdict.inconclusive
+    assert above.summary.endswith("which a stricter test does not confirm: run more of it.")
+    assert settled(finding(value=0.5, interval=(0.46, 0.6), ceiling=0.46)).verdict is Verdict.consistent
+    broken = finding(value=0.5, interval=(0.47, 0.6), ceiling=0.46, verdict=Verdict.violation)
+    assert settled(broken).verdict is Verdict.violation
+    assert settled(finding(interval=(0.47, 0.6), ceiling=math.inf)).verdict is Verdict.consistent
+
+
 def test_the_package_is_offered():
     assert dpsynth.audit.run is run
     assert set(dpsynth.audit.__all__) <= set(dir(dpsynth.audit))
