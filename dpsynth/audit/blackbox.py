@@ -394,7 +394,7 @@ def auc_ceiling(claim: Claim) -> float:
     if claim.calculus == "gdp":
         return min(1.0, 0.5 * math.erfc(-math.sqrt(float(claim.amount)) / 2) * (1 + 1e-9))
     if claim.calculus == "pure":
-        kink = 1 / (1 + math.exp(float(claim.amount)))
+        kink = 1 / (1 + math.exp(min(float(claim.amount), 700.0)))
         return min(1.0, (kink * (1 - kink) + (1 - kink) * (2 - kink)) / 2 * (1 + 1e-9))
     edges = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, _STEPS)])
     tops = [claim.ceiling(float(edge)) for edge in edges[1:]]

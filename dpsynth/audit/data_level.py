@@ -166,7 +166,7 @@ def data_level(
         few = _too_few(Promise(claim=claim, guarantee=release.statement.guarantee), alpha, started)
         return (few, *_canaries(release, real, effort, alpha, rng))
     check_fit(release, members, domain)
-    found = [_overlap(members, others, started)]
+    found = [_overlap(members, others, started, apart=isinstance(release.schema.privacy_unit, UnitColumn))]
     case = _Case(release, domain, claim, effort, alpha, rng, members, *_halves(others, rng))
     report("guessing who of two was in the table")
     found += _guessed(case)
@@ -283,14 +283,17 @@ def _canaries(
         return (_could_not("canaries", f"Could not run: {error}", unit="epsilon"),)
 
 
-def _overlap(members: Rows, others: Rows, started: float) -> Finding:
-    """Test whether the tables share rows; raises where they do."""
+def _overlap(members: Rows, others: Rows, started: float, *, apart: bool) -> Finding:
+    """Test whether the tables share rows; raises where they do. Units that have names are known apart."""
     seen = overlap(members, others)
     blind = seen.least > len(others) // 2
     text = f"No sign that the tables share rows; about {seen.least} shared rows would have been noticed."
     if blind:
         text = (
-            "Rows are too much alike to tell whether the tables share some. That they do not is the "
+            "No privacy unit is in both tables. Rows are too much alike to tell whether somebody is under "
+            "two names."
+            if apart
+            else "Rows are too much alike to tell whether the tables share some. That they do not is the "
             "steward's word; a privacy unit or an identifier column would tell."
         )
     return Finding(

@@ -118,8 +118,18 @@ def _enough(guarantee: Guarantee, noise: Backend, effort: Effort) -> int:
 
 
 def _sendable(mechanism: Mechanism) -> str | Mechanism:
-    """Return a library mechanism's name; another as it is, in its own place under pure epsilon too."""
+    """Return a library mechanism's name; another as it is, in its own place under pure epsilon too.
+
+    One of the library that was given terms is told by its code: a name alone is anyone's to take.
+    """
     known = MECHANISMS.get(mechanism.name)
-    if known is not None and (mechanism in (known, known.pure) or mechanism.takes):
-        return mechanism.name
+    if known is not None:
+        adapted = bool(mechanism.takes) and _code(mechanism) is _code(known)
+        if adapted or mechanism in (known, known.pure):
+            return mechanism.name
     return dataclasses.replace(mechanism, pure=mechanism.pure or mechanism)
+
+
+def _code(mechanism: Mechanism) -> object:
+    """Return the function that runs, without the settings it was given."""
+    return getattr(mechanism.run, "func", mechanism.run)

@@ -51,6 +51,7 @@ SHOWN = 0.05  # of the bound that tightness is about
 _CHUNK = 100  # runs a side between two looks at the clock
 _PILOT = 0.2  # of the runs: they settle a threshold
 _HIGH = 8.0
+_BEYOND_ALL = 10**9  # runs
 
 
 def form_of(mechanism: str | Mechanism, guarantee: Guarantee) -> Mechanism:
@@ -78,12 +79,16 @@ def required(epsilon: float) -> float:
 def runs_for(claim: Claim, tightness: float) -> int:
     """Return how many runs a side show such a tightness nine times in ten, of Gaussian noise without a fault.
 
-    In pure epsilon: at which a test that errs in one run of ``2 e^epsilon`` shows it; a rough guide.
+    In pure epsilon: at which a test that errs in one run of ``2 e^epsilon`` shows it; a rough guide. A
+    billion stands for all that is more, as where mu is below 0.001.
     """
     if claim.calculus == "pure":
         return math.ceil(40 * math.exp(min(tightness * float(claim.amount), 20.0)))
     mu = mu_of(claim)
-    return trials_for(mu=0.98 * mu, claimed=tightness * mu, alpha=SHOWN, power=0.9)
+    try:
+        return trials_for(mu=0.98 * mu, claimed=tightness * mu, alpha=SHOWN, power=0.9)
+    except ValueError:
+        return _BEYOND_ALL
 
 
 def whitebox_findings(

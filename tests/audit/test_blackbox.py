@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 from scipy import integrate, special
 
 from dpsynth import Schema, Synthesizer
-from dpsynth.audit import mechanism
+from dpsynth.audit import OWN_TABLES, mechanism
 from dpsynth.audit.blackbox import auc_ceiling, blackbox_findings, judge_features
 from dpsynth.audit.finding import Level, Verdict
-from dpsynth.audit.mechanism import Effort, mechanism_level
+from dpsynth.audit.mechanism import Effort, _sendable, mechanism_level
 from dpsynth.audit.promised import mu_of, promise_of
 from dpsynth.errors import InputError
 from dpsynth.mechanisms import MECHANISMS
@@ -169,3 +170,17 @@ def test_a_quick_effort_is_less() -> None:
     quick, full = Effort.quick(), Effort()
     assert quick.first < full.first
     assert quick.seconds < full.seconds < 12 * 60
+
+
+def test_a_name_of_the_librarys_is_not_taken_for_its_code() -> None:
+    """What borrows a name and takes terms, as aim does, is audited itself and not aim in its place."""
+    aim = MECHANISMS["aim"]
+    terms = Synthesizer(OWN_TABLES, epsilon=1.0, delta=1e-9, mechanism="aim", workload="all-2-way").mechanism
+    assert _sendable(terms) == _sendable(aim) == "aim"
+    own = dataclasses.replace(aim, run=MECHANISMS["mst"].run)
+    assert _sendable(own).run is own.run
+    assert _sendable(dataclasses.replace(MECHANISMS["mst"], run=aim.run)).run is aim.run
+
+
+def test_the_area_at_a_vast_epsilon_is_all_there_is() -> None:
+    assert auc_ceiling(promise_of(Guarantee(epsilon=10_000.0, delta=0.0), "exact")) == 1.0

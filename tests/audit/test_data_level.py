@@ -146,6 +146,14 @@ def test_people_who_are_alike_are_no_overlap():
     assert "too much alike" in found["overlap"].summary
 
 
+def test_units_that_have_names_are_known_apart():
+    schema = Schema.from_domain({"a": 4}, privacy_unit={"column": "who", "max_rows": 1})
+    frame = pd.DataFrame({"who": range(900), "a": np.random.default_rng(5).integers(0, 4, 900)})
+    found = audited(honest(frame[:300], schema=schema), frame[:300], frame[300:])["overlap"]
+    assert found.verdict is Verdict.inconclusive
+    assert found.summary.startswith("No privacy unit is in both tables. Rows are too much alike")
+
+
 def test_an_identifier_tells_of_an_overlap_among_people_who_are_alike():
     schema = Schema.from_dict(
         {

@@ -158,6 +158,14 @@ def test_a_violation_needs_counts_as_well() -> None:
     assert found.details["runs_needed"] == 1_000
 
 
+def test_a_tiny_budget_takes_more_runs_than_can_be_had() -> None:
+    tiny = Guarantee(epsilon=1e-6, delta=1e-9)
+    claim = promise_of(tiny, "exact")
+    assert runs_for(claim, 0.8) == 10**9
+    found = judged(normal(mu_of(claim), 100), tiny)
+    assert (found.verdict, found.details["runs_needed"]) == (Verdict.inconclusive, 10**9)
+
+
 def test_a_bound_above_the_claim_is_never_a_pass() -> None:
     """Noise a fifth too small at epsilon 1: the t-bound sees it long before counts do."""
     one = Guarantee(epsilon=1.0, delta=1e-9)
