@@ -17,7 +17,6 @@ import numpy.typing as npt
 from scipy import special
 
 from dpsynth.audit.trace import Trace
-from dpsynth.audit.worked import Worked
 from dpsynth.buying.lines import assumed
 from dpsynth.data.codec import Codec
 from dpsynth.domain import Axis, Domain
@@ -158,7 +157,7 @@ def draws_of(synthesizer: Synthesizer, *, turns: int, fits: int, rng: np.random.
 
     Privacy: free; the rows are made up.
     """
-    promise, source = Worked.of(synthesizer.guarantee), synthesizer.noise
+    promise, source = synthesizer.guarantee, synthesizer.noise
     rows = 0 if calculus_of(source, promise.delta) == "pure" else _found_for_certain(promise, source)
     found: list[Draws] = []
     for run in range(turns):

@@ -23,7 +23,6 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from dpsynth.audit.worked import Worked
 from dpsynth.audit.worst_case import WorstCase
 from dpsynth.mechanisms import Mechanism
 from dpsynth.mechanisms.mechanism import ignore_progress
@@ -205,7 +204,7 @@ def draw_losses(pair: WorstCase, mechanism: Mechanism, *, noise: Backend, inside
 
     Privacy: free; the rows are the audit's own.
     """
-    table, guarantee, both = pair.seal(inside=inside), Worked.of(pair.guarantee), _Both(pair)
+    table, guarantee, both = pair.seal(inside=inside), pair.guarantee, _Both(pair)
     found = np.empty((runs, 4))
     for i in range(runs):
         door = _Witness(table, guarantee, noise, both)

@@ -11,14 +11,13 @@ import functools
 import os
 import tempfile
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 from dpsynth.audit.listening import ListeningCurator, ListeningSeller, Log, digest
 from dpsynth.audit.trace import Outcome, Trace
-from dpsynth.audit.worked import Worked
 from dpsynth.doors import Doors
 from dpsynth.errors import InputError
 from dpsynth.mechanisms.mechanism import Progress, ignore_progress
@@ -48,11 +47,6 @@ class _Watched(Synthesizer):
             object.__setattr__(own, name, getattr(configured, name))
         object.__setattr__(own, "log", log)
         return own
-
-    def under(self, guarantee: Guarantee) -> _Watched:
-        """Promise this instead, which is the same."""
-        object.__setattr__(self, "guarantee", guarantee)
-        return self
 
     def _counted(self, data: Any, report: Progress, ledger: Ledger) -> Any:
         self.log.ledger = ledger
@@ -90,10 +84,6 @@ class LibrarySubject:
     """
 
     synthesizer: Synthesizer
-    _worked: Worked = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_worked", Worked.of(self.synthesizer.guarantee))
 
     @property
     def name(self) -> str:
@@ -140,10 +130,7 @@ class LibrarySubject:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             try:
-                if measure_only:
-                    shape = _counted_shape(watched.under(self._worked).measured(rows))
-                else:
-                    shape = _shape(watched.fit(rows))
+                shape = _counted_shape(watched.measured(rows)) if measure_only else _shape(watched.fit(rows))
                 ended = "done"
             except Exception as error:  # noqa: BLE001  -- how a run ends is what the audit compares
                 ended, shape = f"{type(error).__name__}: {error}", {}
@@ -154,7 +141,7 @@ class LibrarySubject:
             calls=tuple(log.calls),
             outcome=Outcome(ended=ended, shape=shape),
             spent=0.0 if ledger is None else float(ledger.spent),
-            claimed=float(self._worked.budget(self.calculus, aside)),  # whatever the ledger takes it to be
+            claimed=float(self.guarantee.budget(self.calculus, aside)),  # whatever the ledger takes it to be
             calculus=self.calculus,
         )
 
