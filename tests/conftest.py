@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+for library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy is imported
+    os.environ.setdefault(library, "1")
+
 settings.register_profile(
     "dpsynth",
     deadline=None,  # the first example pays for lazy imports and compiled kernels

@@ -320,7 +320,7 @@ class _Attack:
         lower, unit = min(point, _shown(rates, claim, alpha)), "epsilon" if pure else "mu"
         text = (
             f"From synthetic tables of 2 x {self.trials:,} fits on {self.pair}: {unit} is about {point:.3g} "
-            f"and at least {lower:.3g} ({100 * (1 - alpha):.4g} %), where {ceiling:.3g} is claimed"
+            f"and at least {lower:.3g} ({100 * (1 - alpha):.6g} %), where {ceiling:.3g} is claimed"
         )
         return Finding(
             check=f"blackbox.{unit}",

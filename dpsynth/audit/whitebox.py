@@ -383,7 +383,7 @@ def _summary(
 ) -> str:
     text = (
         f"Of 2 x {runs:,} runs on {pair}: {shown.unit} is about {shown.point:.3g} and at least "
-        f"{shown.lower:.3g} ({100 * (1 - alpha):.4g} %), where {shown.ceiling:.3g} is claimed"
+        f"{shown.lower:.3g} ({100 * (1 - alpha):.6g} %), where {shown.ceiling:.3g} is claimed"
     )
     if verdict is Verdict.violation:
         return f"{text}. More is lost than is claimed."

@@ -66,6 +66,8 @@ _ORDER = (
 )
 _EPILOG = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 _TRACEBACK = "DPSYNTH_TRACEBACK"
+# Matrices are small here: threads save nothing, and on a busy machine they wait for each other for minutes.
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # typer carries its own click since 0.17; this is its root of usage errors under any version.
 _UsageError: type[Any] = typer.BadParameter.__mro__[2]
 
@@ -200,6 +202,8 @@ def root(
 
 def main() -> None:
     """Run the command line; the console script."""
+    for library in _THREADS:  # read when numpy is imported, which is later
+        os.environ.setdefault(library, "1")
     if os.environ.get(_TRACEBACK) != "1":
         warnings.simplefilter("ignore")  # another library's warning can quote a value,
         logging.disable()  # and so can its log

@@ -59,6 +59,20 @@ def test_help_needs_none_of_the_slow_libraries() -> None:
     assert result.stderr == "[]\n"
 
 
+def test_matrices_are_not_shared_among_threads_unless_asked() -> None:
+    """On a busy machine, threads that wait for each other made fits a hundred times slower."""
+    program = (
+        "import os, sys; from dpsynth.cli import main; sys.argv = ['dpsynth', '--version']\n"
+        "try: main()\nexcept SystemExit: print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)"
+    )
+    bare = {k: v for k, v in ENVIRONMENT.items() if not k.endswith("_NUM_THREADS")}
+    for asked, threads in ((bare, "1"), ({**bare, "OPENBLAS_NUM_THREADS": "2"}, "2")):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=asked, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == f"{threads} False"
+
+
 def test_an_interrupt_ends_quietly(folder: Path) -> None:
     code = (
         "import time\nfrom dpsynth.synthesizer import Synthesizer\nfrom dpsynth.cli import main\n"
