@@ -104,7 +104,7 @@ class _Witness(Curator):
     codes of both tables, which are the audit's own.
     """
 
-    __slots__ = ("__both", "__known", "noted")
+    __slots__ = ("__both", "noted")
 
     def __init__(self, table: CodedTable, guarantee: Guarantee, backend: Backend, both: _Both) -> None:
         super().__init__(table, guarantee, backend=backend)
